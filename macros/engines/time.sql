@@ -1,0 +1,40 @@
+{#- Dates and times. dbt's own cross-database macros differ between engines (FACTS.md), so we write the few we
+    need. Instants are TIMESTAMP in UTC, calendar dates DATE. -#}
+
+{#- whole days from `start` to `end`, both DATE -#}
+{% macro days_between(start, end) -%}{{ return(adapter.dispatch('days_between', 'ritorno')(start, end)) }}{%- endmacro %}
+{% macro default__days_between(start, end) -%}(cast({{ end }} as date) - cast({{ start }} as date)){%- endmacro %}
+
+{#- DATE plus an integer number of days (negative goes back) -#}
+{% macro add_days(day, days) -%}{{ return(adapter.dispatch('add_days', 'ritorno')(day, days)) }}{%- endmacro %}
+{% macro default__add_days(day, days) -%}cast(cast({{ day }} as date) + cast({{ days }} as integer) as date){%- endmacro %}
+
+{#- first day of the date's month, DATE -#}
+{% macro month_start(day) -%}cast(date_trunc('month', {{ day }}) as date){%- endmacro %}
+
+{#- last day of the date's month, DATE -#}
+{% macro month_end(day) -%}{{ return(adapter.dispatch('month_end', 'ritorno')(day)) }}{%- endmacro %}
+{% macro default__month_end(day) -%}cast(date_trunc('month', {{ day }}) + interval '1 month' - interval '1 day' as date){%- endmacro %}
+
+{#- DATE plus whole months; the day of month is clipped to the month's length -#}
+{% macro add_months(day, months) -%}{{ return(adapter.dispatch('add_months', 'ritorno')(day, months)) }}{%- endmacro %}
+{% macro default__add_months(day, months) -%}cast({{ day }} + cast({{ months }} as integer) * interval '1 month' as date){%- endmacro %}
+
+{#- calendar months from the month of `start` to the month of `end`: year and month arithmetic, no calendar table,
+    so a first order before any calendar's start has the right number -#}
+{% macro months_between(start, end) -%}
+cast((extract(year from {{ end }}) - extract(year from {{ start }})) * 12 + (extract(month from {{ end }}) - extract(month from {{ start }})) as integer)
+{%- endmacro %}
+
+{#- the calendar date, in time zone `zone` (an expression), of a UTC TIMESTAMP -#}
+{% macro local_date(instant, zone) -%}{{ return(adapter.dispatch('local_date', 'ritorno')(instant, zone)) }}{%- endmacro %}
+{% macro default__local_date(instant, zone) -%}cast(timezone({{ zone }}, timezone('UTC', {{ instant }})) as date){%- endmacro %}
+
+{#- the business time zone's calendar date of a UTC TIMESTAMP -#}
+{% macro business_date(instant) -%}{{ local_date(instant, "'" ~ var('business_timezone') ~ "'") }}{%- endmacro %}
+
+{#- one row per day / month, column `column_name` DATE, from `first` to `last` inclusive (expressions) -#}
+{% macro date_series(first, last, unit='day') -%}{{ return(adapter.dispatch('date_series', 'ritorno')(first, last, unit)) }}{%- endmacro %}
+{% macro duckdb__date_series(first, last, unit) -%}
+(select cast(unnest(generate_series(cast({{ first }} as timestamp), cast({{ last }} as timestamp), interval '1 {{ unit }}')) as date) as series_date)
+{%- endmacro %}

@@ -1,0 +1,1 @@
+"""Ritorno: the retention warehouse around its dbt project."""
