@@ -34,7 +34,7 @@ lint: setup ## ruff, mypy, sqlfluff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/sqlfluff lint models tests/dbt macros --processes 2
+	$(BIN)/sqlfluff lint models tests/dbt
 
 fmt: setup ## format Python and SQL in place
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
