@@ -11,18 +11,65 @@
 {% macro read_instant(value, zone=none) -%}{{ return(adapter.dispatch('read_instant', 'ritorno')(value, zone or var('raw_timezone'))) }}{%- endmacro %}
 {% macro default__read_instant(value, zone) -%}
 {%- set text = "nullif(trim(cast(" ~ value ~ " as " ~ type_string() ~ ")), '')" -%}
+{%- set absolute = "cast(try_cast(" ~ text ~ " as timestamptz) as timestamp)" -%}
 {%- if zone == 'UTC' -%}
-cast(try_cast({{ text }} as timestamptz) as timestamp)
+{{ plausible_instant(absolute) }}
 {%- else -%}
 case
-    when regexp_matches({{ text }}, '(Z|[+-][0-9]{2}(:?[0-9]{2})?)$') and position(':' in {{ text }}) > 0
-        then cast(try_cast({{ text }} as timestamptz) as timestamp)
-    else timezone('UTC', timezone('{{ zone }}', try_cast({{ text }} as timestamp)))
+    when regexp_matches({{ text }}, ':[0-9.]+ ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$') then {{ plausible_instant(absolute) }}
+    else {{ plausible_instant("timezone('UTC', timezone('" ~ zone ~ "', try_cast(" ~ text ~ " as timestamp)))") }}
 end
 {%- endif -%}
+{%- endmacro %}
+
+{#- null for times that no shop means (infinity, year 20024): later date arithmetic would overflow -#}
+{% macro plausible_instant(value) -%}
+case
+    when {{ value }} >= cast('1900-01-01' as timestamp) and {{ value }} < cast('2200-01-01' as timestamp) then {{ value }}
+end
 {%- endmacro %}
 
 {#- a key for joining and publishing: md5 of the parts, which must not be null, in hex -#}
 {% macro hash_key(parts) -%}
 md5(concat_ws('|', {% for part in parts %}cast({{ part }} as {{ type_string() }}){{ ', ' if not loop.last }}{% endfor %}))
+{%- endmacro %}
+
+{#- a calendar date -#}
+{% macro read_date(value) -%}{{ plausible_date(safe_cast(read_text(value), 'date')) }}{%- endmacro %}
+
+{#- null for dates that no shop means (infinity, year 20024): later arithmetic would overflow -#}
+{% macro plausible_date(value) -%}
+case when {{ value }} between cast('1900-01-01' as date) and cast('2200-01-01' as date) then {{ value }} end
+{%- endmacro %}
+
+{#- a whole number; '3.7' is none (a plain cast would round it) -#}
+{% macro read_integer(value) -%}
+{%- set number = safe_cast(read_text(value), 'decimal(18, 4)') -%}
+case when {{ number }} = floor({{ number }}) then cast({{ number }} as bigint) end
+{%- endmacro %}
+
+{#- an exchange rate: a decimal above 0 -#}
+{% macro read_rate(value) -%}
+{%- set number = safe_cast(read_text(value), 'decimal(18, 8)') -%}
+case when {{ number }} > 0 then {{ number }} end
+{%- endmacro %}
+
+{#- true and false as systems write them -#}
+{% macro read_boolean(value) -%}
+case
+    when lower({{ read_text(value) }}) in ('true', 't', 'yes', 'y', '1') then true
+    when lower({{ read_text(value) }}) in ('false', 'f', 'no', 'n', '0') then false
+end
+{%- endmacro %}
+
+{#- an IANA time zone's name -#}
+{% macro read_timezone(value) -%}{{ return(adapter.dispatch('read_timezone', 'ritorno')(value)) }}{%- endmacro %}
+{% macro default__read_timezone(value) -%}
+case when {{ read_text(value) }} in (select name from pg_timezone_names()) then {{ read_text(value) }} end
+{%- endmacro %}
+
+{#- JSON text, kept as text -#}
+{% macro read_json(value) -%}{{ return(adapter.dispatch('read_json', 'ritorno')(value)) }}{%- endmacro %}
+{% macro default__read_json(value) -%}
+case when json_valid({{ read_text(value) }}) then {{ read_text(value) }} end
 {%- endmacro %}

@@ -1,0 +1,1 @@
+{{ canonical('order_items') }}

@@ -1,0 +1,1 @@
+{{ canonical('subscription_events') }}

@@ -1,0 +1,1 @@
+{{ stage_files('campaign_assignments') }}
