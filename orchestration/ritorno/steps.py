@@ -1,0 +1,37 @@
+"""The Python steps that run between dbt models, and what each reads and writes.
+
+A refresh is: land, then dbt models and these steps in the order their inputs and outputs ask for. A step's outputs
+are declared as dbt sources, so lineage runs through it and dbt's models that read them come after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+
+@dataclass(frozen=True)
+class PythonStep:
+    """A step between dbt models.
+
+    Attributes:
+        name: the step's and its Dagster asset's name.
+        description: one sentence for people.
+        inputs: dbt models it reads, by name.
+        outputs: `source.table` names it writes, declared as dbt sources.
+        ensure: creates its output tables, empty, where they are missing.
+        run: reads the inputs and replaces the outputs; returns figures worth showing (counts, seconds, status).
+    """
+
+    name: str
+    description: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    ensure: Callable[[duckdb.DuckDBPyConnection], None]
+    run: Callable[[duckdb.DuckDBPyConnection, Mapping[str, Any]], Mapping[str, Any]]
+
+
+STEPS: tuple[PythonStep, ...] = ()
