@@ -1,0 +1,190 @@
+"""Great Expectations behind one function: a suite and a warehouse in, results and Data Docs out.
+
+Great Expectations is imported inside the functions: the import costs 7 s, which only a run of checks should pay.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from ritorno.errors import UnusableInput
+from ritorno.quality import duckdb_dialect
+from ritorno.quality.expectations import Expectation, Suite, with_as_of
+from ritorno.quality.results import CheckResult
+
+NOT_SUPPORTED: Mapping[str, str] = {
+    "expect_column_kl_divergence_to_be_less_than": "write a `drift:` entry with metric distribution",
+    "expect_column_values_to_match_regex": "write a dbt test",
+    "expect_column_values_to_not_match_regex": "write a dbt test",
+    "expect_column_values_to_match_like_pattern": "write a dbt test",
+    "expect_column_values_to_not_match_like_pattern": "write a dbt test",
+}
+"""Expectations that Great Expectations can't push down to DuckDB, and what to write instead."""
+
+# Counts, not values: what fails may be an e-mail address, and results and Data Docs are kept.
+_RESULT_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No telemetry, and none of its deprecation chatter."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def build(suites: Sequence[Suite], as_of: date) -> dict[tuple[str, str], Any]:
+    """Great Expectations' objects by (table, check name).
+
+    `ExpectationSuite(expectations=[…])` silently drops a misspelt type; building each by itself raises.
+
+    Raises:
+        UnusableInput: a type or an argument is misspelt; the message names file and expectation.
+    """
+    return {
+        (suite.table, entry.check_name): _expectation(suite, entry, as_of)
+        for suite in suites
+        for entry in suite.expectations
+    }
+
+
+def _expectation(suite: Suite, entry: Expectation, as_of: date) -> Any:  # noqa: ANN401  Great Expectations has no types
+    with _quiet():
+        from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+        where = f"{suite.path}: expectation {entry.type}"
+        if entry.type in NOT_SUPPORTED:
+            raise UnusableInput(f"{where}: can't be checked here: {NOT_SUPPORTED[entry.type]}")
+        try:
+            return ExpectationConfiguration(
+                type=entry.type,
+                kwargs=dict(with_as_of(entry.kwargs, as_of)),
+                severity=entry.severity,
+                meta={"check_name": entry.check_name},
+                description=entry.reason,
+            ).to_domain_obj()
+        except Exception as error:  # GX raises its own, pydantic's and TypeErrors alike
+            problem = " ".join(str(error).split())
+            raise UnusableInput(f"{where} ({entry.check_name}): {problem}") from error
+
+
+def validate(
+    warehouse: Path, stage: str, queries: Mapping[str, str], suites: Sequence[Suite], built: Mapping[Any, Any], docs: Path
+) -> list[CheckResult]:
+    """Run suites against the warehouse and write Data Docs to `docs`.
+
+    Args:
+        warehouse: the DuckDB file, opened for reading.
+        stage: which stage's suites these are.
+        queries: by table, what to read.
+        suites: the suites to run.
+        built: from `build`.
+        docs: the folder of this stage's Data Docs; replaced as a whole.
+    """
+    with _quiet():
+        import great_expectations as gx
+
+        duckdb_dialect.register()
+        context = gx.get_context(mode="ephemeral")
+        context.variables.progress_bars = {"globally": False, "metric_calculations": False}
+        scratch = docs.with_name(docs.name + ".new")
+        shutil.rmtree(scratch, ignore_errors=True)
+        _add_docs_site(context, scratch)
+        source = context.data_sources.add_sql(
+            name="warehouse",
+            connection_string=f"{duckdb_dialect.DIALECT}:///{warehouse}",
+            create_temp_table=False,
+        )
+        results: list[CheckResult] = []
+        for suite in suites:
+            definition = _definition(gx, context, source, queries[suite.table], suite, built)
+            outcome = definition.run(result_format=_RESULT_FORMAT)
+            results.extend(_results(suite, outcome))
+        context.build_data_docs()
+        shutil.rmtree(docs, ignore_errors=True)
+        docs.parent.mkdir(parents=True, exist_ok=True)
+        scratch.rename(docs)
+    return results
+
+
+def _add_docs_site(context: Any, folder: Path) -> None:  # noqa: ANN401
+    context.add_data_docs_site(
+        site_name="docs",
+        site_config={
+            "class_name": "SiteBuilder",
+            "show_how_to_buttons": False,
+            "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder)},
+            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+        },
+    )
+
+
+def _definition(gx: Any, context: Any, source: Any, query: str, suite: Suite, built: Mapping[Any, Any]) -> Any:  # noqa: ANN401
+    asset = source.add_query_asset(name=suite.label, query=query)
+    gx_suite = context.suites.add(gx.ExpectationSuite(name=suite.label))
+    for entry in suite.expectations:
+        gx_suite.add_expectation(built[suite.table, entry.check_name])
+    batch = asset.add_batch_definition_whole_table("all")
+    return context.validation_definitions.add(gx.ValidationDefinition(name=suite.label, data=batch, suite=gx_suite))
+
+
+def _results(suite: Suite, outcome: Any) -> Iterator[CheckResult]:  # noqa: ANN401
+    found = {result.expectation_config.meta["check_name"]: result.to_json_dict() for result in outcome.results}
+    for entry in suite.expectations:
+        if entry.check_name not in found:
+            raise UnusableInput(f"{suite.path}: Great Expectations did not run {entry.check_name}")
+        yield _result(suite, entry, found[entry.check_name])
+
+
+def _result(suite: Suite, entry: Expectation, outcome: Mapping[str, Any]) -> CheckResult:
+    raised = _exception(outcome.get("exception_info") or {})
+    if raised:
+        raise UnusableInput(f"{suite.path}: expectation {entry.type} ({entry.check_name}) can't be run: {raised}")
+    detail = outcome.get("result") or {}
+    arguments = outcome["expectation_config"]["kwargs"]
+    hidden = {"column", "column_A", "column_B", "column_list", "batch_id"}
+    expected = {key: value for key, value in arguments.items() if key not in hidden}
+    return CheckResult(
+        stage=suite.stage,
+        table=suite.table,
+        check_name=entry.check_name,
+        kind="expectation",
+        expectation=entry.type,
+        column=", ".join(entry.columns) or None,
+        severity=entry.severity,
+        success=bool(outcome["success"]),
+        judged=True,
+        observed=_observed(detail),
+        expected=", ".join(f"{key} {_text(value)}" for key, value in expected.items()) or "holds",
+        reason=entry.reason,
+        rows_checked=detail.get("element_count"),
+        rows_failed=detail.get("unexpected_count"),
+    )
+
+
+def _exception(info: Mapping[str, Any]) -> str | None:
+    """The message of an exception raised while checking: flat, or by metric."""
+    if "raised_exception" in info:
+        return str(info.get("exception_message")) if info["raised_exception"] else None
+    return next((message for nested in info.values() if (message := _exception(nested))), None)
+
+
+def _observed(detail: Mapping[str, Any]) -> str:
+    if detail.get("unexpected_count") is not None and "element_count" in detail:
+        return f"{detail['unexpected_count']} of {detail['element_count']} rows break it"
+    return _text(detail.get("observed_value")) if "observed_value" in detail else "holds" if detail == {} else _text(detail)
+
+
+def _text(value: Any) -> str:  # noqa: ANN401
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return value if isinstance(value, str) else json.dumps(value, default=str)
