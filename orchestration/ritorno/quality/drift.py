@@ -41,6 +41,7 @@ class DriftRule:
         baseline: `median` of the earlier runs, or the `last` one.
         min_history: with fewer earlier runs there is no judgement yet.
         history: how many earlier runs are looked at, the newest first.
+        min_baseline: a smaller baseline is no judgement: ten rows halve without anything being wrong.
         limits: min_ratio, max_ratio (figure / baseline), max_rise, max_fall, max_change (differences);
             max_total_variation, max_psi for distributions.
     """
@@ -51,6 +52,7 @@ class DriftRule:
     baseline: str = "median"
     min_history: int = 1
     history: int = 28
+    min_baseline: float = 0.0
     limits: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -110,8 +112,10 @@ def judge(rule: DriftRule, figure: Figure, earlier: Sequence[Figure]) -> Judgeme
 
 def _judge_number(rule: DriftRule, figure: float, earlier: Sequence[float], limits: str) -> Judgement:
     baseline = earlier[0] if rule.baseline == "last" else median(earlier)
-    broken = sorted(name for name, limit in rule.limits.items() if _exceeds(name, limit, figure, baseline))
     observed = f"{figure:g}, {_name(rule, len(earlier))} {baseline:g}"
+    if baseline < rule.min_baseline:
+        return Judgement(True, f"{observed}; too small to judge", limits, judged=False)
+    broken = sorted(name for name, limit in rule.limits.items() if _exceeds(name, limit, figure, baseline))
     return Judgement(not broken, observed + (f": breaks {', '.join(broken)}" if broken else ""), limits)
 
 

@@ -28,7 +28,18 @@ FOLDER = PROJECT_ROOT / "expectations"
 
 _SUITE_KEYS = {"description", "optional", "columns", "expectations", "drift"}
 _EXPECTATION_KEYS = {"type", "name", "kwargs", "severity", "reason"}
-_DRIFT_KEYS = {"metric", "name", "column", "window_days", "baseline", "min_history", "history", "severity", "reason"}
+_DRIFT_KEYS = {
+    "metric",
+    "name",
+    "column",
+    "window_days",
+    "baseline",
+    "min_history",
+    "history",
+    "severity",
+    "reason",
+    "min_baseline",
+}
 _LIMITS = NUMBER_LIMITS | DISTRIBUTION_LIMITS
 _AS_OF = re.compile(r"\{as_of(?:\s*([+-])\s*(\d+)d)?\}")
 
@@ -136,11 +147,11 @@ def load_suites(stage: str, folder: Path = FOLDER) -> list[Suite]:
 
 def expected_checks(stage: str, folder: Path = FOLDER) -> list[ExpectedCheck]:
     """What `run_suites` will report for a stage, without importing Great Expectations."""
-    return [
-        ExpectedCheck(suite.table, entry.check_name, entry.severity, entry.reason)
-        for suite in load_suites(stage, folder)
-        for entry in [*suite.expectations, *suite.drift]
-    ]
+    found: list[ExpectedCheck] = []
+    for suite in load_suites(stage, folder):
+        entries: list[Expectation | Drift] = [*suite.expectations, *suite.drift]
+        found += [ExpectedCheck(suite.table, entry.check_name, entry.severity, entry.reason) for entry in entries]
+    return found
 
 
 def _load(path: Path, stage: str) -> Suite:
@@ -188,18 +199,19 @@ def _drift(path: Path, entry: Mapping[str, Any], taken: set[str]) -> Drift:
     if metric not in METRICS:
         raise UnusableInput(f"{path}: {where}: unknown metric; known: {', '.join(METRICS)}")
     _refuse_unknown(path, where, entry, _DRIFT_KEYS | _LIMITS)
-    limits = {key: float(entry[key]) for key in entry if key in _LIMITS}
     try:
+        limits = {key: float(entry[key]) for key in entry if key in _LIMITS}
         rule = DriftRule(
-            metric=metric,
+            metric=str(metric),
             column=entry.get("column"),
             window_days=int(entry.get("window_days", 7)),
             baseline=entry.get("baseline", "median"),
             min_history=int(entry.get("min_history", 1)),
             history=int(entry.get("history", 28)),
+            min_baseline=float(entry.get("min_baseline", 0)),
             limits=limits,
         )
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise UnusableInput(f"{path}: {where}: {error}") from error
     parts = ["drift", metric, *([entry["column"]] if entry.get("column") else [])]
     return Drift(

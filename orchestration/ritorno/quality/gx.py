@@ -21,13 +21,14 @@ from ritorno.quality.expectations import Expectation, Suite, with_as_of
 from ritorno.quality.results import CheckResult
 
 NOT_SUPPORTED: Mapping[str, str] = {
+    # divides by zero when a value vanishes, which is what one would like to hear about
     "expect_column_kl_divergence_to_be_less_than": "write a `drift:` entry with metric distribution",
     "expect_column_values_to_match_regex": "write a dbt test",
     "expect_column_values_to_not_match_regex": "write a dbt test",
     "expect_column_values_to_match_like_pattern": "write a dbt test",
     "expect_column_values_to_not_match_like_pattern": "write a dbt test",
 }
-"""Expectations that Great Expectations can't push down to DuckDB, and what to write instead."""
+"""Expectations that don't work on DuckDB (regex and LIKE aren't pushed down), and what to write instead."""
 
 # Counts, not values: what fails may be an e-mail address, and results and Data Docs are kept.
 _RESULT_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
@@ -78,7 +79,12 @@ def _expectation(suite: Suite, entry: Expectation, as_of: date) -> Any:  # noqa:
 
 
 def validate(
-    warehouse: Path, stage: str, queries: Mapping[str, str], suites: Sequence[Suite], built: Mapping[Any, Any], docs: Path
+    warehouse: Path,
+    stage: str,
+    queries: Mapping[str, str],
+    suites: Sequence[Suite],
+    built: Mapping[Any, Any],
+    docs: Path,
 ) -> list[CheckResult]:
     """Run suites against the warehouse and write Data Docs to `docs`.
 
@@ -99,6 +105,7 @@ def validate(
         scratch = docs.with_name(docs.name + ".new")
         shutil.rmtree(scratch, ignore_errors=True)
         _add_docs_site(context, scratch)
+        _store_plain_values(context.validation_results_store)
         source = context.data_sources.add_sql(
             name="warehouse",
             connection_string=f"{duckdb_dialect.DIALECT}:///{warehouse}",
@@ -126,6 +133,29 @@ def _add_docs_site(context: Any, folder: Path) -> None:  # noqa: ANN401
             "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
         },
     )
+
+
+def _store_plain_values(store: Any) -> None:  # noqa: ANN401
+    """Make the store of results take numpy's booleans and floats, which quantiles yield and its JSON refuses."""
+    keep = store.store_validation_results
+
+    def keep_plain(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        outcome = next(value for value in [*args, *kwargs.values()] if hasattr(value, "results"))
+        outcome.success = bool(outcome.success)
+        for result in outcome.results:
+            result.success = bool(result.success)
+            result.result = _plain(result.result)
+        return keep(*args, **kwargs)
+
+    store.store_validation_results = keep_plain
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") else value
 
 
 def _definition(gx: Any, context: Any, source: Any, query: str, suite: Suite, built: Mapping[Any, Any]) -> Any:  # noqa: ANN401
@@ -181,7 +211,13 @@ def _exception(info: Mapping[str, Any]) -> str | None:
 def _observed(detail: Mapping[str, Any]) -> str:
     if detail.get("unexpected_count") is not None and "element_count" in detail:
         return f"{detail['unexpected_count']} of {detail['element_count']} rows break it"
-    return _text(detail.get("observed_value")) if "observed_value" in detail else "holds" if detail == {} else _text(detail)
+    return (
+        _text(detail.get("observed_value"))
+        if "observed_value" in detail
+        else "holds"
+        if detail == {}
+        else _text(detail)
+    )
 
 
 def _text(value: Any) -> str:  # noqa: ANN401

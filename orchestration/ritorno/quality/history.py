@@ -39,9 +39,7 @@ Figures = Mapping[tuple[str, str], Figure]
 """Figures by (table, metric key)."""
 
 
-def earlier_figures(
-    state: Path, stage: str, table: str, rule: DriftRule, run_id: str, as_of: date
-) -> list[Figure]:
+def earlier_figures(state: Path, stage: str, table: str, rule: DriftRule, run_id: str, as_of: date) -> list[Figure]:
     """A metric's figures of earlier accepted runs up to as-of, one per as-of date (its latest run), newest first.
 
     One per date, since a repeated refresh of a day is no second observation; not after as-of, so that a backdated
@@ -76,9 +74,7 @@ def earlier_figures(
     return [members[_NUMBER] for members in by_day.values()]
 
 
-def record(
-    state: Path, stage: str, run_id: str, as_of: date, results: Sequence[CheckResult], figures: Figures
-) -> None:
+def record(state: Path, stage: str, run_id: str, as_of: date, results: Sequence[CheckResult], figures: Figures) -> None:
     """Write a stage's results and metrics in one transaction; a repeat of the run replaces its own."""
     now = datetime.now(UTC).replace(tzinfo=None)
     accepted = not any(result.blocks for result in results)
