@@ -12,6 +12,8 @@ from typing import Any
 
 import duckdb
 
+from ritorno.identity import step as identity
+
 
 @dataclass(frozen=True)
 class PythonStep:
@@ -34,4 +36,13 @@ class PythonStep:
     run: Callable[[duckdb.DuckDBPyConnection, Mapping[str, Any]], Mapping[str, Any]]
 
 
-STEPS: tuple[PythonStep, ...] = ()
+STEPS: tuple[PythonStep, ...] = (
+    PythonStep(
+        name="identity",
+        description="Which accounts, guests, contacts, members and subscribers are one customer.",
+        inputs=identity.INPUTS,
+        outputs=identity.OUTPUTS,
+        ensure=identity.ensure,
+        run=identity.run,
+    ),
+)
