@@ -311,7 +311,8 @@ def _read_overrides(warehouse: duckdb.DuckDBPyConnection) -> None:
 
 def _resolve(warehouse: duckdb.DuckDBPyConnection) -> None:
     """Components of all edges, then those that hold a `false` broken apart; writes temp.identity_customers."""
-    different, same, gave_way = *_override_pairs(warehouse), set[Pair]()
+    different, same = _override_pairs(warehouse)
+    gave_way: set[Pair] = set()
     same -= different
     counted = warehouse.execute("select count(*) from temp.identity_nodes").fetchone()
     links = warehouse.execute("select older, newer from temp.identity_links").fetchnumpy()
@@ -326,7 +327,7 @@ def _resolve(warehouse: duckdb.DuckDBPyConnection) -> None:
         members = np.flatnonzero(np.isin(oldest, torn))
         for old in _by_component(members, oldest):
             nodes = set(old)
-            edges = [edge for edge in _edges_within(warehouse, old)] + [Edge("override", *p) for p in same if p[0] in nodes]
+            edges = _edges_within(warehouse, old) + [Edge("override", *pair) for pair in same if pair[0] in nodes]
             kept = [edge for edge in edges if ordered((edge.left, edge.right)) not in different]
             separation = separate(old, kept, [pair for pair in different if nodes.issuperset(pair)])
             gave_way |= {ordered((edge.left, edge.right)) for edge in separation.cut if edge.kind == "override"}
@@ -452,7 +453,7 @@ def _write(warehouse: duckdb.DuckDBPyConnection) -> None:
     personal = """(
         {0}.is_personal_id or contains({0}.node_id, '@')
         or {0}.node_id in (select raw_value from identity.addresses where value is not null)
-        or {0}.node_id in (select value from identity.addresses)
+        or {0}.node_id in (select value from identity.addresses where value is not null)
     )"""
     warehouse.execute(f"create or replace table identity.nodes ({_TABLES['nodes']})")
     warehouse.execute(f"""
