@@ -56,7 +56,9 @@ def readers(region: str) -> dict[str, Callable[[str], Normalised]]:
     return {"email": email, "phone": partial(phone, region=region)}
 
 
-def table(read: Callable[[str], Normalised], raw: Iterable[str]) -> tuple[list[str], list[str | None], list[str | None]]:
+def table(
+    read: Callable[[str], Normalised], raw: Iterable[str]
+) -> tuple[list[str], list[str | None], list[str | None]]:
     """Raw values, normalised values and reasons as three columns of equal length."""
     raws = list(raw)
     results = [read(one) for one in raws]

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from ritorno.identity import normalise
-from ritorno.identity.resolve import Edge, Pair, components, ordered, separate
+from ritorno.identity.resolve import Edge, Numbers, Pair, components, ordered, separate
 
 INPUTS = (
     "int_identity__sightings",
@@ -95,7 +95,9 @@ def _normalise(warehouse: duckdb.DuckDBPyConnection, region: str) -> None:
         distinct = "select raw_value from intermediate.int_identity__raw_addresses where kind = ?"
         for batch in _batches(warehouse, distinct, [kind]):
             with _registered(warehouse, "normalised", _normalised(read, batch)):
-                warehouse.execute("insert into identity.addresses select ?, raw_value, value, reason from normalised", [kind])
+                warehouse.execute(
+                    "insert into identity.addresses select ?, raw_value, value, reason from normalised", [kind]
+                )
     warehouse.execute("create or replace temp table identity_companies (raw_value varchar, value varchar)")
     distinct = "select distinct company from intermediate.int_identity__sightings where company is not null"
     for batch in _batches(warehouse, distinct, []):
@@ -319,8 +321,8 @@ def _resolve(warehouse: duckdb.DuckDBPyConnection) -> None:
     joined = np.array(sorted(same), dtype=np.int64).reshape(-1, 2)
     oldest = components(
         int(counted[0]) if counted else 0,
-        np.concatenate([_filled(links["older"]), joined[:, 0]]),
-        np.concatenate([_filled(links["newer"]), joined[:, 1]]),
+        np.concatenate([np.asarray(links["older"], dtype=np.int64), joined[:, 0]]),
+        np.concatenate([np.asarray(links["newer"], dtype=np.int64), joined[:, 1]]),
     )
     torn = sorted({int(oldest[one]) for one, other in different if oldest[one] == oldest[other]})
     if torn:
@@ -339,10 +341,6 @@ def _resolve(warehouse: duckdb.DuckDBPyConnection) -> None:
     _write_overrides(warehouse, different, gave_way)
 
 
-def _filled(column: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
-    return np.asarray(column, dtype=np.int64)
-
-
 def _override_pairs(warehouse: duckdb.DuckDBPyConnection) -> tuple[set[Pair], set[Pair]]:
     """Pairs that must be different customers, and pairs that are said to be one."""
     different: set[Pair] = set()
@@ -355,9 +353,7 @@ def _override_pairs(warehouse: duckdb.DuckDBPyConnection) -> tuple[set[Pair], se
     return different, same
 
 
-def _by_component(
-    members: np.ndarray[Any, np.dtype[np.int64]], oldest: np.ndarray[Any, np.dtype[np.int64]]
-) -> Iterator[list[int]]:
+def _by_component(members: Numbers, oldest: Numbers) -> Iterator[list[int]]:
     """The member nodes, component by component."""
     grouped = members[np.argsort(oldest[members], kind="stable")]
     for part in np.split(grouped, np.flatnonzero(np.diff(oldest[grouped])) + 1):
@@ -388,12 +384,13 @@ def _edges_within(warehouse: duckdb.DuckDBPyConnection, nodes: Sequence[int]) ->
 def _write_overrides(warehouse: duckdb.DuckDBPyConnection, different: set[Pair], gave_way: set[Pair]) -> None:
     lost = [(one, other, "beaten_by_false") for one, other in different]
     lost += [(one, other, "gave_way") for one, other in gave_way]
-    columns = list(zip(*lost, strict=True)) if lost else [[], [], []]
-    table = pa.table({
-        "older": pa.array(columns[0], pa.int64()),
-        "newer": pa.array(columns[1], pa.int64()),
-        "outcome": pa.array(columns[2], pa.string()),
-    })
+    table = pa.table(
+        {
+            "older": pa.array([one for one, _, _ in lost], pa.int64()),
+            "newer": pa.array([other for _, other, _ in lost], pa.int64()),
+            "outcome": pa.array([outcome for _, _, outcome in lost], pa.string()),
+        }
+    )
     with _registered(warehouse, "lost", table):
         warehouse.execute(f"create or replace table identity.overrides ({_TABLES['overrides']})")
         warehouse.execute("""
