@@ -1,0 +1,190 @@
+"""Writing one planned file into its raw table: one transaction that replaces the rows of its path."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from ritorno.contract import BOOKKEEPING, RAW_SCHEMA
+from ritorno.errors import UnusableInput
+from ritorno.landing import csv_files, ledger, sql
+from ritorno.landing.csv_files import Reject, Row
+from ritorno.landing.plan import FilePlan, damaged_parquet, glob_safe, refuse_if_changed
+
+TEXT = "VARCHAR"
+MAX_REJECTS = 100_000
+"""More broken rows than this in one file, and it isn't the rows that are broken."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What landing a file came to."""
+
+    batch: int
+    rows: int
+    rejected: int
+
+
+@contextmanager
+def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All or nothing."""
+    con.execute("begin transaction")
+    try:
+        yield
+        con.execute("commit")
+    except BaseException:
+        con.execute("rollback")
+        raise
+
+
+def write(con: duckdb.DuckDBPyConnection, plan: FilePlan, scratch: Path, run_id: str | None) -> Written:
+    """Replace all rows that came from the plan's path by the file's, with its ledger entry, in one transaction.
+
+    Raises:
+        UnusableInput: the file changed since it was planned, or can't be read after all.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="landing-", dir=scratch))
+    try:
+        rejects, good_rows, reader = _reader(plan, folder)
+        with transaction(con):
+            batch = ledger.next_batch(con)
+            try:
+                _replace_rows(con, plan, batch, reader)
+            except duckdb.Error as error:
+                raise _unreadable(plan, error) from error
+            rows = _landed_rows(con, plan)
+            refuse_if_changed(plan.file.path, plan.stamp)
+            if good_rows is not None and rows != good_rows:
+                raise UnusableInput(
+                    f"{plan.file.path}: {good_rows:,} rows were counted but {rows:,} read. Save the file as plain CSV "
+                    "(UTF-8, comma, double quotes) or Parquet and deliver it again."
+                )
+            ledger.end(con, plan.file.path, "superseded")
+            ledger.record(con, plan, batch, rows, rejects, run_id)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Written(batch, rows, len(rejects))
+
+
+def _unreadable(plan: FilePlan, error: duckdb.Error) -> UnusableInput:
+    if plan.file.is_parquet:
+        return damaged_parquet(plan.file.path, error)
+    return UnusableInput(f"{plan.file.path}: could not be read as CSV. {error}")
+
+
+def _reader(plan: FilePlan, folder: Path) -> tuple[list[Reject], int | None, str]:
+    """(broken rows, number of good rows if known, a select of the table's columns and _ritorno_line)."""
+    targets = list(plan.columns.items())
+    if plan.scan is None:
+        source = f"read_parquet({sql.text(glob_safe(plan.file.path))}, file_row_number = true)"
+        columns = ", ".join(f"{sql.name(column)} as {sql.name(target)}" for column, target in targets)
+        return [], None, f'select {columns}, file_row_number + 1 as "_ritorno_line" from {source}'
+    fields = {f"c{at}": target for at, (_, target) in enumerate(targets)}
+    columns = ", ".join(f"{field} as {sql.name(target)}" for field, target in fields.items())
+    if plan.scan.is_clean:
+        # A window without partition or order streams in the file's order, whatever preserve_insertion_order says.
+        source = _read_csv(plan.file.path, plan.scan.dialect, dict.fromkeys(fields, TEXT))
+        return [], plan.scan.rows, f'select {columns}, row_number() over () + 1 as "_ritorno_line" from {source}'
+    rows, rejects = _copy_good_rows(plan, plan.scan.dialect, folder / "rows.csv")
+    source = _read_csv(folder / "rows.csv", plan.scan.dialect, {"line": "BIGINT", **dict.fromkeys(fields, TEXT)})
+    return rejects, rows, f'select {columns}, line as "_ritorno_line" from {source}'
+
+
+def _read_csv(path: Path, dialect: csv_files.Dialect, columns: Mapping[str, str]) -> str:
+    types = ", ".join(f"{column}: '{kind}'" for column, kind in columns.items())
+    return (
+        f"read_csv({sql.text(glob_safe(path))}, auto_detect = false, header = true, strict_mode = true, "
+        f"delim = {sql.text(dialect.delimiter)}, quote = '\"', escape = '\"', encoding = 'utf-8', "
+        f"columns = {{{types}}})"
+    )
+
+
+def _copy_good_rows(plan: FilePlan, dialect: csv_files.Dialect, target: Path) -> tuple[int, list[Reject]]:
+    """The good rows with their line in front into `target`; returns their number and the broken ones."""
+    delimiter, rows = dialect.delimiter.encode(), 0
+    rejects: list[Reject] = []
+    with target.open("wb") as scratch:
+        scratch.write(delimiter.join([b"line", *(b"c" for _ in dialect.header)]) + b"\n")
+        for item in csv_files.split(plan.file.path, dialect):
+            if isinstance(item, Row):
+                scratch.write(b"%d%b%b\n" % (item.line, delimiter, item.record))
+                rows += 1
+            elif len(rejects) >= MAX_REJECTS:
+                raise UnusableInput(
+                    f"{plan.file.path}, line {item.line}: more than {MAX_REJECTS:,} broken rows, here: {item.reason}. "
+                    f"Check the delimiter (taken for {dialect.delimiter!r}) and the quotes, and deliver it again."
+                )
+            else:
+                rejects.append(item)
+    return rows, rejects
+
+
+def _replace_rows(con: duckdb.DuckDBPyConnection, plan: FilePlan, batch: int, reader: str) -> None:
+    table, path = plan.file.table, sql.text(str(plan.file.path))
+    selected = (
+        f'select r.*, {path} as "_ritorno_file", cast({batch} as bigint) as "_ritorno_batch" from ({reader}) as r'
+    )
+    existing = _columns(con, table.identifier)
+    others = (
+        existing
+        and con.execute(
+            f'select 1 from {table.relation} where "_ritorno_file" is distinct from {path} limit 1'
+        ).fetchone()
+    )
+    if not others:
+        # The table is this file's alone: written anew it has the file's types and no deleted rows.
+        kept = [column for column in table.column_names if column not in plan.types]
+        nulls = "".join(f", cast(null as {TEXT}) as {sql.name(column)}" for column in kept)
+        con.execute(f"create or replace table {table.relation} as select *{nulls} from ({selected})")
+        return
+    _adapt_columns(con, plan, existing)
+    con.execute(f'delete from {table.relation} where "_ritorno_file" = {path}')
+    types = {column.lower(): kind for column, kind in _columns(con, table.identifier).items()}
+    columns = [*plan.types, *BOOKKEEPING]
+    values = ", ".join(f"cast({sql.name(column)} as {types[column.lower()]})" for column in columns)
+    con.execute(f"insert into {table.relation} ({sql.names(columns)}) select {values} from ({selected})")
+
+
+def _adapt_columns(con: duckdb.DuckDBPyConnection, plan: FilePlan, existing: Mapping[str, str]) -> None:
+    """Make the table's columns able to take the file's values: where types differ, text."""
+    table = plan.file.table
+    have = {column.lower(): kind for column, kind in existing.items()}
+    for column, kind in plan.types.items():
+        present = have.get(column.lower())
+        if present is None:
+            con.execute(f"alter table {table.relation} add column {sql.name(column)} {kind}")
+        elif present != kind and column in plan.filled:
+            wanted = TEXT if _has_values(con, plan, column) else kind
+            if wanted != present:
+                con.execute(f"alter table {table.relation} alter column {sql.name(column)} set data type {wanted}")
+
+
+def _has_values(con: duckdb.DuckDBPyConnection, plan: FilePlan, column: str) -> bool:
+    found = con.execute(
+        f"select 1 from {plan.file.table.relation} where {sql.name(column)} is not null limit 1"
+    ).fetchone()
+    return found is not None
+
+
+def _columns(con: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
+    found: Sequence[tuple[str, str]] = con.execute(
+        "select column_name, data_type from duckdb_columns() where schema_name = ? and table_name = ? "
+        "and database_name = current_database() order by column_index",
+        [RAW_SCHEMA, table],
+    ).fetchall()
+    return dict(found)
+
+
+def _landed_rows(con: duckdb.DuckDBPyConnection, plan: FilePlan) -> int:
+    row = con.execute(
+        f'select count(*) from {plan.file.table.relation} where "_ritorno_file" = ?', [str(plan.file.path)]
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
