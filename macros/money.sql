@@ -1,0 +1,41 @@
+{#- Money: everything that turns one amount into another, without a float. -#}
+
+{#- `amount` (order currency) in the reporting currency, rounded once to cents; null if it does not fit. -#}
+{% macro reporting_amount(amount, rate) -%}
+{{ safe_cast("round(cast(" ~ amount ~ " as decimal(38, 4)) * " ~ rate ~ ", 2)", type_money()) }}
+{%- endmacro %}
+
+{#- `amount` as a whole number of its smallest parts: `places` decimal places -#}
+{% macro in_units(amount, places) -%}
+cast(cast({{ amount }} as decimal(38, {{ places }})) * {{ 10 ** places }} as {{ type_wide_integer() }})
+{%- endmacro %}
+
+{#- amount × part / whole in cents, half away from zero, exact. `part` in cents, `whole` above 0 in the unit of `amount`. -#}
+{% macro rounded_share(amount, part, whole) -%}
+cast(sign({{ amount }}) * sign({{ part }}) * {{ whole_quotient(
+    "2 * abs(" ~ in_units(amount, 4) ~ ") * abs(" ~ in_units(part, 2) ~ ") + " ~ in_units(whole, 4),
+    "2 * " ~ in_units(whole, 4)
+) }} as decimal(36, 0)) * cast(0.01 as decimal(2, 2))
+{%- endmacro %}
+
+{#- One line's share, in cents, of an amount that is spread by largest remainder: its whole part, and a cent more for
+    the `amount − Σ whole parts` lines with the largest remainders. -#}
+{% macro largest_remainder_share(amount, whole_part, whole_parts, remainder_rank) -%}
+sign({{ amount }})
+* ({{ whole_part }} + case when {{ remainder_rank }} <= abs({{ amount }}) - {{ whole_parts }} then 1 else 0 end)
+{%- endmacro %}
+
+{#- The currency a row is in: none given means the reporting currency. -#}
+{% macro currency_of(column) -%}
+upper(coalesce({{ column }}, '{{ var('reporting_currency') }}'))
+{%- endmacro %}
+
+{#- a policy list of texts as the inside of an SQL IN, trimmed and in lower case; an empty list matches nothing -#}
+{% macro text_list(values) -%}
+{%- for value in values %}'{{ (value | string | trim | lower).replace("'", "''") }}'{{ ', ' if not loop.last }}{% else %}null{% endfor -%}
+{%- endmacro %}
+
+{#- whole cents as an amount of money -#}
+{% macro from_cents(cents) -%}
+cast(cast({{ cents }} as decimal(36, 0)) * cast(0.01 as decimal(2, 2)) as {{ type_money() }})
+{%- endmacro %}
