@@ -15,7 +15,7 @@ ranked as (
         row_number() over (
             partition by customer_id
             order by
-                case when {{ business_date('invoiced_at') }} <= {{ as_of_date() }} then 0 else 1 end asc,
+                case when invoice_date <= {{ as_of_date() }} then 0 else 1 end asc,
                 kind desc,
                 invoiced_at desc,
                 invoice desc,

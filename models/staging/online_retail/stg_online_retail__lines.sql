@@ -1,3 +1,6 @@
+{{ config(materialized='table') }}
+
+-- A table, because five models read it and reading half a million local times takes seconds each time.
 -- Every line of the file, typed, with what it is. The base of this system's entities; no line is dropped here.
 with source as (
 
@@ -80,6 +83,7 @@ final as (
         price,
         customer_id,
         country,
+        {{ business_date('invoiced_at') }} as invoice_date,
         source_file,
         source_line,
         source_batch,

@@ -14,7 +14,7 @@ ranked as (
         row_number() over (
             partition by stock_code
             order by
-                case when {{ business_date('invoiced_at') }} <= {{ as_of_date() }} then 0 else 1 end asc,
+                case when invoice_date <= {{ as_of_date() }} then 0 else 1 end asc,
                 case when price > 0 and description is not null then 0 else 1 end asc,
                 invoiced_at desc,
                 invoice desc,

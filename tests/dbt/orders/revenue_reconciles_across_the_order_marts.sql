@@ -1,0 +1,3 @@
+-- The same revenue by order, by line, by order date and by refund date.
+select * from {{ ref('int_orders__reconciliation') }}
+where left_amount != right_amount or differences != 0
