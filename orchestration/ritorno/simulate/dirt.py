@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ritorno.simulate.columns import ARROW_TYPES, Ints, contract
+from ritorno.simulate.columns import ARROW_TYPES, as_plain_text, contract
 
 QUARANTINED, DUPLICATE, REFUSED = "quarantined", "duplicate", "refused"
 
@@ -103,7 +103,7 @@ def as_text(table: str, rows: pa.Table) -> pa.Table:
         at = rows.schema.get_field_index(column)
         values = rows.column(at)
         if not pa.types.is_string(values.type):
-            rows = rows.set_column(at, column, pc.cast(values, pa.string()))
+            rows = rows.set_column(at, column, as_plain_text(values))
     return rows
 
 
@@ -145,8 +145,3 @@ def rows_of(counts: Counter[tuple[str, str, str]]) -> dict[str, Any]:
         "fate": pa.array([k[2] for k in keys], pa.string()),
         "rows": pa.array([counts[k] for k in keys], pa.int64()),
     }
-
-
-def sample_index(rng: np.random.Generator, n: int, size: int) -> Ints:
-    """A sorted sample without replacement."""
-    return np.sort(rng.choice(n, size, replace=False))

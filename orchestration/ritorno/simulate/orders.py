@@ -270,7 +270,7 @@ class Batched:
 
 def orders_tables(
     rng: np.random.Generator, shop: Shop, people: People, profiles: Profiles, sales: Sales, refunds: Refunds, chunk: int
-) -> tuple[Batched, Batched]:
+) -> tuple[list[Batched], Batched]:
     """orders and order_items with late rows, earlier versions and corrections."""
     clock, bought, n = shop.clock, sales.bought, sales.bought.n
     status = _status(rng, sales, refunds)
@@ -288,12 +288,8 @@ def orders_tables(
     now = _orders_frame(rng, people, profiles, sales, status, cancelled, deleted, settled)
     before = np.flatnonzero(has_history)
     earlier = _earlier_versions(now.take(before), written[before])
-    orders = Batched(_stack([now, earlier]), np.concatenate([month, clock.month_of(bought.instant[before])]))
-    return orders, _items(rng, shop, sales, written, late, chunk)
-
-
-def _stack(tables: list[pa.Table]) -> pa.Table:
-    return pa.concat_tables(tables).combine_chunks()
+    first = Batched(earlier, clock.month_of(bought.instant[before]))
+    return [Batched(now, month), first], _items(rng, shop, sales, written, late, chunk)
 
 
 def _earlier_versions(rows: pa.Table, written: Ints) -> pa.Table:

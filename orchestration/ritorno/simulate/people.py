@@ -104,8 +104,8 @@ def make_people(rng: np.random.Generator, shop: Shop, base: int, n: int) -> Peop
     country = draw(rng, COUNTRY_SHARE, n)
     parameters = {k: np.where(b2b, PROCESS["b2b"][k], PROCESS["b2c"][k]) for k in ("r", "alpha", "a", "b")}
     rate = np.minimum(rng.gamma(parameters["r"]) / parameters["alpha"], MAX_RATE)
-    # the shop grows: more people start late than early; nobody in the last hours, so that an account precedes its order
-    start = shop.clock.calendar(np.sqrt(rng.random(n) * 0.94 + 0.06 * rng.random(n)) * days)
+    # the shop grows: twice as many people arrive per day at the end as at the beginning
+    start = shop.clock.calendar((np.sqrt(1 + 3 * rng.random(n)) - 1) * days)
     buyer = role == BUYER
     household = np.full(n, -1, dtype=np.int64)
     pairs = np.flatnonzero(buyer[:-1] & buyer[1:] & share(rng, 0.004, n - 1)) if n > 1 else np.array([], dtype=np.int64)

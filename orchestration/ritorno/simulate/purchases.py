@@ -15,7 +15,7 @@ import numpy as np
 from ritorno.simulate.clock import DAY
 from ritorno.simulate.columns import NEVER, Bools, Ints
 from ritorno.simulate.people import GUEST, People, Profiles
-from ritorno.simulate.shop import ARM_SHARE, CONVERSION_DAYS, STORE_ZONE, UPLIFT_DAYS, Shop, draw, share
+from ritorno.simulate.shop import ARM_SHARE, STORE_ZONE, UPLIFT_DAYS, Shop, draw, share
 
 (
     ORGANIC, SAME_DAY, CAMPAIGN, SUBSCRIPTION, CANCELLED, TEST, INVALID_STATUS, UNPAID, NEGATIVE, DELETED, WALK_IN,
@@ -162,13 +162,11 @@ class Assignments:
     person: Ints
     arm: Ints
     instant: Ints
-    bought: Bools
-    """Ordered within the conversion window without the campaign's doing."""
     extra: Ints
     """The additional order the campaign caused, NEVER: none."""
 
 
-def assign(rng: np.random.Generator, shop: Shop, people: People, first: Ints, found: Organic) -> Assignments:
+def assign(rng: np.random.Generator, shop: Shop, people: People, first: Ints) -> Assignments:
     """For each campaign three in ten of those who have ordered; arms drawn before anything is sent."""
     clock, campaigns = shop.clock, shop.campaigns
     parts: list[tuple[Ints, ...]] = []
@@ -180,22 +178,18 @@ def assign(rng: np.random.Generator, shop: Shop, people: People, first: Ints, fo
         persuaded = share(rng, campaigns.extra[k][arm], len(person))
         when = instant + 7200 + (rng.random(len(person)) * UPLIFT_DAYS * DAY).astype(np.int64)
         extra = np.where(persuaded, when, NEVER)
-        window = (found.instant >= instant) & (found.instant < instant + CONVERSION_DAYS * DAY)
-        bought = np.zeros(people.n, dtype=np.bool_)
-        bought[found.person[window]] = True
         parts.append(
             (
                 np.full(len(person), k),
                 person,
                 arm,
                 np.full(len(person), instant),
-                bought[person].astype(np.int64),
                 clock.until_now(extra),
             )
         )
     columns = [np.concatenate(x) for x in zip(*parts, strict=True)]
-    campaign, person, arm, instants_, bought_, extra_ = columns
-    return Assignments(campaign, person, arm, instants_, bought_.astype(np.bool_), extra_)
+    campaign, person, arm, instants_, extra_ = columns
+    return Assignments(campaign, person, arm, instants_, extra_)
 
 
 def purchases(

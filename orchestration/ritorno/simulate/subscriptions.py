@@ -161,7 +161,8 @@ def _begin(
 
 
 def _list_price(shop: Shop, plan: Ints, currency: Ints) -> Ints:
-    return np.round(shop.plans.price[plan] * PRICE_FACTOR[currency]).astype(np.int64)
+    price: Ints = np.round(shop.plans.price[plan] * PRICE_FACTOR[currency]).astype(np.int64)
+    return price
 
 
 def _pass_due(life: _Life) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from ritorno.simulate import columns as c
+from ritorno.simulate.clock import DAY
 from ritorno.simulate.columns import NEVER, Floats, Ints
 from ritorno.simulate.orders import Sales
 from ritorno.simulate.people import ROLES, People, Profiles
@@ -31,14 +32,25 @@ class Totals:
         shape = (shop.campaigns.started, len(ARMS))
         return cls(*(np.zeros(shape, dtype=np.int64) for _ in range(4)))
 
-    def add(self, assigned: Assignments) -> None:
-        """Count a chunk's assignments."""
+    def add(self, shop: Shop, people: People, assigned: Assignments, sales: Sales) -> None:
+        """Count a chunk's assignments, and who ordered within the window with or without the campaign's doing."""
         caused = assigned.extra != NEVER
+        bought = sales.bought
+        counts = sales.valid & (bought.person >= 0) & (bought.kind != CAMPAIGN)
+        anyway = np.zeros(len(caused), dtype=np.bool_)
+        for k in range(shop.campaigns.started):
+            mine = np.flatnonzero(assigned.campaign == k)
+            if len(mine):
+                began = assigned.instant[mine[0]]
+                window = counts & (bought.instant >= began) & (bought.instant < began + CONVERSION_DAYS * DAY)
+                active = np.zeros(people.n, dtype=np.bool_)
+                active[bought.person[window]] = True
+                anyway[mine] = active[assigned.person[mine]]
         for total, which in (
             (self.assigned, np.ones(len(caused), dtype=np.bool_)),
-            (self.organic, assigned.bought),
+            (self.organic, anyway),
             (self.extra, caused),
-            (self.converted, assigned.bought | caused),
+            (self.converted, anyway | caused),
         ):
             np.add.at(total, (assigned.campaign[which], assigned.arm[which]), 1)
 

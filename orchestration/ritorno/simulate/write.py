@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from ritorno.simulate.columns import INSTANT, Ints, contract
+from ritorno.simulate.columns import INSTANT, Ints, contract, instant_text
 from ritorno.simulate.dirt import Dirt
 
 Format = Literal["csv", "parquet"]
@@ -52,8 +52,7 @@ class TableFile:
             return
         table = pa.concat_tables(self._waiting)
         self._waiting, self._count = [], 0
-        if self.kind == "parquet":
-            table = _without_zone(table)
+        table = _without_zone(table) if self.kind == "parquet" else _instants_as_text(table)
         if self._writer is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = _open(self.path, table.schema, self.kind)
@@ -80,6 +79,14 @@ def _without_zone(table: pa.Table) -> pa.Table:
         if entry.type == INSTANT:
             values = pc.cast(pc.cast(table.column(at), pa.timestamp("s")), plain)
             table = table.set_column(at, entry.name, values)
+    return table
+
+
+def _instants_as_text(table: pa.Table) -> pa.Table:
+    """Instants as CSV shows them."""
+    for at, entry in enumerate(table.schema):
+        if entry.type == INSTANT:
+            table = table.set_column(at, entry.name, instant_text(table.column(at)))
     return table
 
 
