@@ -185,10 +185,10 @@ def test_a_back_test_that_cannot_be_fitted_says_why():
 def test_a_model_that_ranks_backwards_is_told_that_recency_is_better():
     """Those who ordered often and long ago don't come back; a model in which nobody leaves expects them first."""
     n = 200
-    t_x = np.linspace(1, 49, n)
-    after = (t_x > 25).astype(np.int64)
+    t_x = np.linspace(20, 49, n)
+    after = (t_x > 35).astype(np.int64)
     told = History(
-        x=np.where(t_x > 25, 1, 30), t_x=t_x, T=np.full(n, 50.0), mean_spend=np.ones(n), later_orders=after,
+        x=np.where(t_x > 35, 1, 30), t_x=t_x, T=np.full(n, 50.0), mean_spend=np.ones(n), later_orders=after,
         later_revenue=after.astype(float), days_to_next=np.where(after > 0, 10.0, np.nan), days=90,
     )  # fmt: skip
     result = compare(BGNBD(1, 10, 1e-12, 100), None, told)
