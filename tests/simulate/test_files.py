@@ -6,13 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from ritorno.errors import UnusableInput
-from ritorno.simulate import simulate
+from ritorno.simulate import people, simulate, subscriptions
+from ritorno.simulate.clock import Clock
 from ritorno.simulate.columns import contract, instant_text, instants
 from ritorno.simulate.dirt import kinds_of
+from ritorno.simulate.shop import make_shop
 from ritorno.simulate.write import BATCHED
 
 END = date(2026, 3, 31)
@@ -141,6 +144,21 @@ def test_a_folder_with_somebody_elses_files_is_left_alone(tmp_path):
 def test_the_smallest_shops_work(tmp_path, customers):
     report = simulate(tmp_path, customers=customers, seed=5, years=0.1, end=END)
     assert report.persons == customers
+
+
+def test_whoever_arrives_in_the_last_second_has_a_whole_history():
+    # one in a million orders is clipped to the last second: a subscription begun after it would have no event
+    clock = Clock(END, 1)
+    shop = make_shop(1, clock, 50)
+    rng = np.random.default_rng(1)
+    persons = people.make_people(rng, shop, 0, 50)
+    persons.role[:], persons.subscriber[:] = people.BUYER, True
+    arrived = np.full(50, clock.last)
+    profiles = people.make_profiles(rng, shop, persons, arrived)
+    running = subscriptions.make_subscriptions(rng, shop, persons, profiles, arrived)
+    begun = running.events.filter(pc.equal(running.events["type"], "created"))
+    assert begun.num_rows == running.table.num_rows >= 50
+    assert begun["occurred_at"].to_pylist() == running.table["started_at"].to_pylist()
 
 
 def test_a_shop_of_several_chunks_has_unique_keys(tmp_path, monkeypatch):

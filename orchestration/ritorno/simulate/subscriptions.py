@@ -122,6 +122,7 @@ def _begin(
     earliest = np.maximum(first[person], profiles.created[profile])
     room = np.maximum(shop.clock.last - DAY - earliest, 1)
     started = earliest + np.minimum(3600 + (rng.random(n) ** 1.5 * room).astype(np.int64), room)
+    started = np.minimum(started, shop.clock.last)  # whoever arrives in the last second subscribes in it
     plan = draw(rng, np.array([0.24, 0.2, 0.1, 0.14, 0.1, 0.08, 0.08, 0.06]), n)
     currency = people.currency[person]
     never, zero = np.full(n, NEVER), np.zeros(n, dtype=np.int64)
