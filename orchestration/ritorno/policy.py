@@ -119,6 +119,7 @@ class PolicyValues(BaseModel):
 
     quarantine_limit: Share
     quarantine_retention_days: Annotated[int, Field(ge=1)]
+    data_quality_listed_rows: Annotated[int, Field(ge=0)]
 
     online_retail_currency: Currency
     online_retail_timezone: Zone

@@ -22,6 +22,7 @@ import duckdb
 
 from ritorno import contract, steps
 from ritorno.home import PROJECT_ROOT
+from ritorno.landing import ledger
 
 AS_OF_SENTINEL = "2199-12-31"
 RawRows = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -74,6 +75,7 @@ class Project:
     def load_raw(self, con: duckdb.DuckDBPyConnection, raw: RawRows) -> None:
         """Make every raw table and fill it; missing columns are null, `_ritorno_*` may be given, values become text."""
         contract.ensure_raw_tables(con)
+        ledger.ensure(con)
         tables = {table.identifier: table for table in contract.raw_tables()}
         for name, rows in raw.items():
             columns = [*tables[name].column_names, *contract.BOOKKEEPING]
