@@ -119,18 +119,17 @@ KINDS = {
 
 def test_every_kind_of_expectation_passes_on_good_rows_and_goes_red_with_its_fault(tmp_path):
     entries = [{**entry(kind, kwargs), "name": name} for name, (kind, kwargs, _) in KINDS.items()]
-    folder = suite_folder(tmp_path, marts__orders=yaml.safe_dump({"expectations": entries}))
-    home = home_with(tmp_path / "home", GOOD)
-    good = check(home, folder)
-    assert {name: result.observed for name, result in good.items() if not result.success} == {}
-    missed = []
-    for name, (_, _, fault) in KINDS.items():
-        replace(home, GOOD)
-        replace(home, fault)
-        result = check(home, folder)[name]
-        if result.success or not result.blocks:
-            missed.append(name)
-    assert missed == []
+    suites = {"marts__orders": yaml.safe_dump({"expectations": entries})}
+    statements = [GOOD]
+    for one, (name, (_, _, fault)) in zip(entries, KINDS.items(), strict=True):
+        suites[f"marts__{name}"] = yaml.safe_dump({"expectations": [{**one, "name": f"{name}_broken"}]})
+        statements += [
+            f"create table marts.{name} as from marts.orders",
+            fault.replace("marts.orders", f"marts.{name}"),
+        ]
+    results = check(home_with(tmp_path / "home", *statements), suite_folder(tmp_path, **suites))
+    assert {name: result.observed for name, result in results.items() if name in KINDS and not result.success} == {}
+    assert [name for name in KINDS if not results[f"{name}_broken"].blocks] == []
 
 
 def test_every_kind_of_expectation_that_a_shipped_suite_uses_is_proved_to_go_red():
