@@ -1,9 +1,5 @@
 {#- Per attribute the latest non-null value wins (updated_at, then created_at, then the smallest node key); what the
     sources deleted speaks only where nobody else does. acquisition_channel is the that of the oldest node that states one. -#}
-{%- set attributes = [
-    ('country', 'country'), ('company', 'company'), ('birth_year', 'birth_year'),
-    ('preferred_channel', 'preferred_channel'),
-] -%}
 with
 
 nodes as (
@@ -14,14 +10,16 @@ nodes as (
 
 customers as (
 
-    select * from {{ ref('int_canonical__customers') }}
+    select *
+    from {{ ref('int_canonical__customers') }}
     where row_status in ('current', 'deleted', 'erased') and not is_after_as_of
 
 ),
 
 crm_contacts as (
 
-    select * from {{ ref('int_canonical__crm_contacts') }}
+    select *
+    from {{ ref('int_canonical__crm_contacts') }}
     where row_status in ('current', 'deleted', 'erased') and not is_after_as_of
 
 ),
@@ -59,11 +57,11 @@ described as (
 described_nodes as (
 
     select
+        described.*,
         nodes.customer_key,
         nodes.node_key,
         nodes.first_seen_at,
-        nodes.is_tombstone,
-        described.*
+        nodes.is_tombstone
     from described
     inner join nodes
         on
@@ -74,19 +72,51 @@ described_nodes as (
 ),
 
 stated as (
-    {% for attribute, column in attributes %}
+
     select
         customer_key,
-        '{{ attribute }}' as attribute,
-        {{ column }} as value,
+        'country' as attribute,
+        country as value,
         is_tombstone,
         updated_at,
         created_at,
         node_key
     from described_nodes
-    where {{ column }} is not null
+    where country is not null
     union all
-    {%- endfor %}
+    select
+        customer_key,
+        'company' as attribute,
+        company as value,
+        is_tombstone,
+        updated_at,
+        created_at,
+        node_key
+    from described_nodes
+    where company is not null
+    union all
+    select
+        customer_key,
+        'birth_year' as attribute,
+        birth_year as value,
+        is_tombstone,
+        updated_at,
+        created_at,
+        node_key
+    from described_nodes
+    where birth_year is not null
+    union all
+    select
+        customer_key,
+        'preferred_channel' as attribute,
+        preferred_channel as value,
+        is_tombstone,
+        updated_at,
+        created_at,
+        node_key
+    from described_nodes
+    where preferred_channel is not null
+    union all
     select
         customer_key,
         'account_type' as attribute,
@@ -122,9 +152,11 @@ latest as (
 
     select
         customer_key,
-        {%- for attribute in ['country', 'company', 'birth_year', 'preferred_channel', 'account_type'] %}
-        max(case when attribute = '{{ attribute }}' then value end) as {{ attribute }}{{ ',' if not loop.last }}
-        {%- endfor %}
+        max(case when attribute = 'country' then value end) as country,
+        max(case when attribute = 'company' then value end) as company,
+        max(case when attribute = 'birth_year' then value end) as birth_year,
+        max(case when attribute = 'preferred_channel' then value end) as preferred_channel,
+        max(case when attribute = 'account_type' then value end) as account_type
     from ranked
     where place = 1
     group by customer_key
@@ -147,13 +179,17 @@ ranked_channels as (
 
 channels as (
 
-    select * from ranked_channels where place = 1
+    select *
+    from ranked_channels
+    where place = 1
 
 ),
 
 oldest_nodes as (
 
-    select * from nodes where node_key = customer_key
+    select *
+    from nodes
+    where node_key = customer_key
 
 ),
 

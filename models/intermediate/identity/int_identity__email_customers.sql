@@ -2,13 +2,17 @@ with
 
 addresses as (
 
-    select * from {{ source('identity', 'addresses') }} where kind = 'email' and value is not null
+    select *
+    from {{ source('identity', 'addresses') }}
+    where kind = 'email' and value is not null
 
 ),
 
 node_addresses as (
 
-    select * from {{ source('identity', 'node_addresses') }} where kind = 'email'
+    select *
+    from {{ source('identity', 'node_addresses') }}
+    where kind = 'email'
 
 ),
 

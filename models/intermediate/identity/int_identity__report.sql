@@ -4,7 +4,9 @@ with
 
 orders as (
 
-    select * from {{ ref('int_canonical__orders') }} where row_status = 'current' and not is_after_as_of
+    select *
+    from {{ ref('int_canonical__orders') }}
+    where row_status = 'current' and not is_after_as_of
 
 ),
 
@@ -22,7 +24,9 @@ shared_values as (
 
 addresses as (
 
-    select * from {{ source('identity', 'addresses') }} where value is null
+    select *
+    from {{ source('identity', 'addresses') }}
+    where value is null
 
 ),
 
@@ -110,7 +114,8 @@ node_rows as (
 
     select
         'identity_nodes' as check_name,
-        entity || case when is_retired then ', retired' when is_tombstone then ', tombstone' else '' end as detail,
+        entity
+        || case when is_retired then ', retired' when is_tombstone then ', tombstone' else '' end as detail,
         count(*) as row_count
     from nodes
     group by entity, is_retired, is_tombstone

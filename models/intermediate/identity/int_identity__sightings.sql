@@ -6,31 +6,41 @@ with
 
 orders as (
 
-    select * from {{ ref('int_canonical__orders') }} where {{ existing }}
+    select *
+    from {{ ref('int_canonical__orders') }}
+    where {{ existing }}
 
 ),
 
 customers as (
 
-    select * from {{ ref('int_canonical__customers') }} where {{ existing }}
+    select *
+    from {{ ref('int_canonical__customers') }}
+    where {{ existing }}
 
 ),
 
 crm_contacts as (
 
-    select * from {{ ref('int_canonical__crm_contacts') }} where {{ existing }}
+    select *
+    from {{ ref('int_canonical__crm_contacts') }}
+    where {{ existing }}
 
 ),
 
 loyalty_events as (
 
-    select * from {{ ref('int_canonical__loyalty_events') }} where {{ existing }}
+    select *
+    from {{ ref('int_canonical__loyalty_events') }}
+    where {{ existing }}
 
 ),
 
 subscriptions as (
 
-    select * from {{ ref('int_canonical__subscriptions') }} where {{ existing }}
+    select *
+    from {{ ref('int_canonical__subscriptions') }}
+    where {{ existing }}
 
 ),
 

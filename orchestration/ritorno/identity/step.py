@@ -447,10 +447,14 @@ def _retire(warehouse: duckdb.DuckDBPyConnection) -> None:
 
 def _write(warehouse: duckdb.DuckDBPyConnection) -> None:
     """Replace the output tables."""
+    # An id that is an address in any spelling; a letterless one may be a phone number.
     personal = """(
         {0}.is_personal_id or contains({0}.node_id, '@')
-        or {0}.node_id in (select raw_value from identity.addresses where value is not null)
-        or {0}.node_id in (select value from identity.addresses where value is not null)
+        or {0}.node_id in (
+            select raw_value from identity.addresses where kind = 'phone' and value is not null
+            union all
+            select value from identity.addresses where kind = 'phone' and value is not null
+        )
     )"""
     warehouse.execute(f"create or replace table identity.nodes ({_TABLES['nodes']})")
     warehouse.execute(f"""
