@@ -1,0 +1,69 @@
+-- A customer's standing is (last order date, orders so far). It changes only in months with an order, so months of
+-- silence need no row: customers of the same standing move between segments together, and are counted together.
+-- 1 M customers over years shrink to some hundred thousand rows before any month is rescored.
+with order_days as (
+
+    select * from {{ ref('int_customers__order_days') }}
+
+),
+
+customer_months as (
+
+    select
+        customer_key,
+        {{ month_start('order_date') }} as order_month,
+        max(order_date) as last_order_date,
+        sum(orders) as orders
+    from order_days
+    group by customer_key, {{ month_start('order_date') }}
+
+),
+
+standings as (
+
+    select
+        customer_key,
+        order_month,
+        last_order_date,
+        sum(orders) over (
+            partition by customer_key
+            order by order_month asc
+            rows between unbounded preceding and current row
+        ) as frequency,
+        lag(last_order_date) over (
+            partition by customer_key
+            order by order_month asc
+        ) as previous_last_order_date,
+        lead(order_month) over (
+            partition by customer_key
+            order by order_month asc
+        ) as next_order_month,
+        orders
+    from customer_months
+
+),
+
+final as (
+
+    select
+        cast(order_month as date) as order_month,
+        cast(last_order_date as date) as last_order_date,
+        cast(frequency as bigint) as frequency,
+        cast(next_order_month as date) as next_order_month,
+        cast(previous_last_order_date as date) as previous_last_order_date,
+        cast(
+            case when previous_last_order_date is not null then frequency - orders end as bigint
+        ) as previous_frequency,
+        cast(count(*) as bigint) as customers
+    from standings
+    group by
+        order_month,
+        last_order_date,
+        frequency,
+        next_order_month,
+        previous_last_order_date,
+        case when previous_last_order_date is not null then frequency - orders end
+
+)
+
+select * from final

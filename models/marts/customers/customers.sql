@@ -1,0 +1,175 @@
+-- The wide view. One CTE per subject joins the spine `known_customers`, each with at most one row per customer; a
+-- further subject adds its import, its CTE if it needs one, a left join in `joined`, and its columns in `final`.
+with identity_customers as (
+
+    select * from {{ ref('int_identity__customers') }}
+
+),
+
+order_totals as (
+
+    select * from {{ ref('int_customers__order_totals') }}
+
+),
+
+orders as (
+
+    select * from {{ ref('orders') }}
+
+),
+
+first_categories as (
+
+    select * from {{ ref('int_customers__first_category') }}
+
+),
+
+customer_rfm as (
+
+    select * from {{ ref('customer_rfm') }}
+
+),
+
+-- who was deleted or erased stays for the sake of the revenue, and only for that
+known_customers as (
+
+    select
+        identity_customers.customer_key,
+        identity_customers.account_type,
+        identity_customers.country,
+        identity_customers.company,
+        identity_customers.acquisition_channel,
+        identity_customers.birth_year,
+        identity_customers.first_seen_at,
+        identity_customers.is_tombstone
+    from identity_customers
+    left join order_totals on identity_customers.customer_key = order_totals.customer_key
+    where
+        not identity_customers.is_tombstone
+        or order_totals.customer_key is not null
+
+),
+
+second_orders as (
+
+    select
+        customer_key,
+        order_date as second_order_date
+    from orders
+    where
+        order_number = 2
+        and customer_key is not null
+
+),
+
+-- typed nulls until the models that know them are joined here
+not_yet_known as (
+
+    select
+        cast(null as {{ type_string() }}) as lifecycle_state,
+        cast(null as boolean) as is_at_risk,
+        cast(null as boolean) as is_churned,
+        cast(null as date) as at_risk_since,
+        cast(null as boolean) as has_active_subscription,
+        cast(null as boolean) as is_paused,
+        cast(null as date) as paused_since,
+        cast(null as {{ type_money() }}) as mrr,
+        cast(null as {{ type_double() }}) as p_alive,
+        cast(null as {{ type_double() }}) as expected_orders_365d,
+        cast(null as {{ type_money() }}) as predicted_value_365d,
+        cast(null as date) as next_order_date_p50
+
+),
+
+joined as (
+
+    select
+        known_customers.*,
+        coalesce(order_totals.orders, 0) as orders,
+        coalesce(order_totals.order_days, 0) as order_days,
+        coalesce(order_totals.net_revenue, 0) as net_revenue,
+        order_totals.first_order_date,
+        order_totals.last_order_date,
+        second_orders.second_order_date,
+        first_categories.first_category,
+        customer_rfm.r_score,
+        customer_rfm.f_score,
+        customer_rfm.m_score,
+        case when customer_rfm.customer_key is null then 'prospect' else customer_rfm.rfm_segment end as rfm_segment,
+        case
+            when customer_rfm.customer_key is null then 'prospect' else customer_rfm.rfm_segment_125
+        end as rfm_segment_125,
+        case
+            when customer_rfm.customer_key is null then 'RFM: prospect' else customer_rfm.rfm_segment_label
+        end as rfm_segment_label,
+        not_yet_known.lifecycle_state,
+        not_yet_known.is_at_risk,
+        not_yet_known.is_churned,
+        not_yet_known.at_risk_since,
+        not_yet_known.has_active_subscription,
+        not_yet_known.is_paused,
+        not_yet_known.paused_since,
+        not_yet_known.mrr,
+        not_yet_known.p_alive,
+        not_yet_known.expected_orders_365d,
+        not_yet_known.predicted_value_365d,
+        not_yet_known.next_order_date_p50
+    from known_customers
+    cross join not_yet_known
+    left join order_totals on known_customers.customer_key = order_totals.customer_key
+    left join second_orders on known_customers.customer_key = second_orders.customer_key
+    left join first_categories on known_customers.customer_key = first_categories.customer_key
+    left join customer_rfm on known_customers.customer_key = customer_rfm.customer_key
+
+),
+
+final as (
+
+    select
+        cast(customer_key as {{ type_string() }}) as customer_key,
+        -- who
+        cast(account_type as {{ type_string() }}) as account_type,
+        cast(country as {{ type_string() }}) as country,
+        cast(company as {{ type_string() }}) as company,
+        cast(acquisition_channel as {{ type_string() }}) as acquisition_channel,
+        cast(birth_year as integer) as birth_year,
+        cast(first_seen_at as timestamp) as first_seen_at,
+        cast(is_tombstone as boolean) as is_tombstone,
+        -- orders
+        cast(orders as bigint) as orders,
+        cast(order_days as bigint) as order_days,
+        cast(net_revenue as {{ type_money() }}) as net_revenue,
+        {{ ratio('net_revenue', 'orders') }} as average_order_value,
+        cast(first_order_date as date) as first_order_date,
+        cast(second_order_date as date) as second_order_date,
+        cast(last_order_date as date) as last_order_date,
+        cast({{ days_between('last_order_date', as_of_date()) }} as integer) as days_since_last_order,
+        cast(first_category as {{ type_string() }}) as first_category,
+        -- rfm
+        cast(r_score as integer) as r_score,
+        cast(f_score as integer) as f_score,
+        cast(m_score as integer) as m_score,
+        cast(rfm_segment as {{ type_string() }}) as rfm_segment,
+        cast(rfm_segment_125 as {{ type_string() }}) as rfm_segment_125,
+        cast(rfm_segment_label as {{ type_string() }}) as rfm_segment_label,
+        -- lifecycle
+        cast(lifecycle_state as {{ type_string() }}) as lifecycle_state,
+        cast(is_at_risk as boolean) as is_at_risk,
+        cast(is_churned as boolean) as is_churned,
+        cast(at_risk_since as date) as at_risk_since,
+        -- subscriptions
+        cast(has_active_subscription as boolean) as has_active_subscription,
+        cast(is_paused as boolean) as is_paused,
+        cast(paused_since as date) as paused_since,
+        cast(mrr as {{ type_money() }}) as mrr,
+        -- value
+        cast(p_alive as {{ type_double() }}) as p_alive,
+        cast(expected_orders_365d as {{ type_double() }}) as expected_orders_365d,
+        cast(predicted_value_365d as {{ type_money() }}) as predicted_value_365d,
+        cast(next_order_date_p50 as date) as next_order_date_p50,
+        {{ as_of_date() }} as as_of_date
+    from joined
+
+)
+
+select * from final
