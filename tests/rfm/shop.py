@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -22,7 +22,7 @@ INPUTS: Mapping[str, str] = {
     "refunds": "refund_key varchar, order_key varchar, customer_key varchar, refund_date date, amount decimal(18, 2)",
     "int_identity__customers": (
         "customer_key varchar, account_type varchar, country varchar, company varchar, acquisition_channel varchar, "
-        "birth_year integer, first_seen_at timestamp, is_tombstone boolean"
+        "birth_year integer, preferred_channel varchar, first_seen_at timestamp, is_tombstone boolean"
     ),
 }
 
@@ -98,7 +98,7 @@ def _rows(shop: Shop) -> dict[str, list[tuple[Any, ...]]]:
             (f"r{place}", None, refund.customer, refund.day, refund.amount) for place, refund in enumerate(shop.refunds)
         ],
         "int_identity__customers": [
-            (c.key, c.account_type, c.country, None, c.channel, None, shop.as_of - timedelta(days=1), c.is_tombstone)
+            (c.key, c.account_type, c.country, None, c.channel, None, None, shop.as_of, c.is_tombstone)
             for c in shop.customers
         ],
     }

@@ -175,8 +175,11 @@ class Project:
         con.execute(f"create schema if not exists {schema}")
         if node["resource_type"] == "seed":
             path = PROJECT_ROOT / node["original_file_path"]
-            types = json.dumps(node["config"].get("column_types") or {})
-            con.execute(f"create or replace table {schema}.{name} as from read_csv('{path}', types = {types})")
+            types = node["config"].get("column_types") or {}
+            typed = ", types = {" + ", ".join(f"'{column}': '{kind}'" for column, kind in types.items()) + "}"
+            con.execute(
+                f"create or replace table {schema}.{name} as from read_csv('{path}', header = true{typed if types else ''})"
+            )
             return
         sql = node["compiled_code"].replace(AS_OF_SENTINEL, as_of)
         kind = "view" if node["config"]["materialized"] == "view" else "table"

@@ -40,6 +40,7 @@ known_customers as (
         identity_customers.company,
         identity_customers.acquisition_channel,
         identity_customers.birth_year,
+        identity_customers.preferred_channel,
         identity_customers.first_seen_at,
         identity_customers.is_tombstone
     from identity_customers
@@ -133,6 +134,7 @@ final as (
         cast(company as {{ type_string() }}) as company,
         cast(acquisition_channel as {{ type_string() }}) as acquisition_channel,
         cast(birth_year as integer) as birth_year,
+        cast(preferred_channel as {{ type_string() }}) as preferred_channel,
         cast(first_seen_at as timestamp) as first_seen_at,
         cast(is_tombstone as boolean) as is_tombstone,
         -- orders
