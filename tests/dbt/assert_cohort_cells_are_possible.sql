@@ -13,7 +13,12 @@ with cells as (
 
 )
 
-select *
+select
+    cohort_type,
+    cohort,
+    period,
+    cut,
+    cut_value
 from cells
 where
     is_complete <> (eligible_customers = cohort_size)

@@ -1,5 +1,12 @@
 -- One revenue: customers, RFM, the grid and every view of the cohorts against orders and refunds.
-select *
+select
+    mart,
+    customers,
+    expected_customers,
+    orders,
+    expected_orders,
+    net_revenue,
+    expected_net_revenue
 from {{ ref('int_customers__revenue_reconciliation') }}
 where
     customers is distinct from expected_customers

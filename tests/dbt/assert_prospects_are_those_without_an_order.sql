@@ -1,5 +1,10 @@
 -- rfm_segment, dates and counts of `customers` agree on who has ordered.
-select *
+select
+    customer_key,
+    orders,
+    rfm_segment,
+    first_order_date,
+    last_order_date
 from {{ ref('customers') }}
 where
     (rfm_segment = 'prospect') <> (orders = 0)

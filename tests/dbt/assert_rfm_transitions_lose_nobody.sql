@@ -31,10 +31,10 @@ departed as (
 )
 
 select
-    coalesce(arrived.next_month, departed.next_month) as next_month,
-    coalesce(arrived.segment, departed.segment) as segment,
     arrived.customers as arrived,
-    departed.customers as departed
+    departed.customers as departed,
+    coalesce(arrived.next_month, departed.next_month) as next_month,
+    coalesce(arrived.segment, departed.segment) as segment
 from arrived
 full outer join departed
     on

@@ -16,13 +16,17 @@ from tests.support import Project
 
 FIRST_DAY = date(2023, 11, 20)
 CATEGORIES = [None, "books", "tea", "toys"]
-EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 
 cents = st.integers(0, 5000).map(lambda n: Decimal(n) / 100)
 # few distinct amounts, so that ties are the rule
 amounts = st.one_of(st.sampled_from([Decimal("0.10"), Decimal("10.00"), Decimal("0.00"), Decimal("-3.00")]), cents)
 days = st.integers(0, 200).map(lambda n: FIRST_DAY + timedelta(days=n))
 keys = st.sampled_from([f"c{n}" for n in range(12)])
+
+
+def _within(value):
+    return pytest.approx(value, abs=1e-9) if isinstance(value, float) else value
 
 
 @st.composite
@@ -33,8 +37,12 @@ def shops(draw: st.DrawFn) -> Shop:
     orders = draw(st.lists(st.builds(Order, st.one_of(st.none(), keys), early, amounts, lines), max_size=40))
     refunds = draw(st.lists(st.builds(LooseRefund, st.one_of(st.none(), keys), early, cents), max_size=4))
     channels = st.sampled_from([None, "ads", "search"])
+    countries = st.sampled_from([None, "DE", "AT"])
+    account_types = st.sampled_from([None, "b2b"])
     customers = [
-        Customer(f"c{n}", draw(channels), draw(st.sampled_from([None, "DE", "AT"])), draw(st.sampled_from([None, "b2b"])))
+        Customer(
+            f"c{n}", draw(channels), draw(st.sampled_from([None, "DE", "AT"])), draw(st.sampled_from([None, "b2b"]))
+        )
         for n in range(12)
     ]
     return Shop(as_of, orders, refunds, customers)
@@ -77,10 +85,10 @@ def test_every_cohort_cell_is_the_oracles(shop):
     assert actual.keys() == expected.keys()
     for key, cell in expected.items():
         shown = {name: actual[key][name] for name in cell}
-        assert shown == pytest.approx(cell, abs=1e-9), key
+        assert shown == {name: _within(value) for name, value in cell.items()}, key
 
 
-@settings(EXAMPLES, max_examples=20)
+@settings(EXAMPLES, max_examples=15)
 @given(shops(), st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_changes_nothing(shop: Shop, chance: random.Random):
     models = ("customer_rfm", "rfm_transitions", "customers")

@@ -176,10 +176,9 @@ class Project:
         if node["resource_type"] == "seed":
             path = PROJECT_ROOT / node["original_file_path"]
             types = node["config"].get("column_types") or {}
-            typed = ", types = {" + ", ".join(f"'{column}': '{kind}'" for column, kind in types.items()) + "}"
-            con.execute(
-                f"create or replace table {schema}.{name} as from read_csv('{path}', header = true{typed if types else ''})"
-            )
+            typed = ", ".join(f"'{column}': '{kind}'" for column, kind in types.items())
+            options = "header = true" + (f", types = {{{typed}}}" if typed else "")
+            con.execute(f"create or replace table {schema}.{name} as from read_csv('{path}', {options})")
             return
         sql = node["compiled_code"].replace(AS_OF_SENTINEL, as_of)
         kind = "view" if node["config"]["materialized"] == "view" else "table"

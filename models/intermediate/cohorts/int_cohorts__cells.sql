@@ -1,11 +1,5 @@
 -- Customers are counted here, once; whatever follows only adds these rows up. `last_active_customers` counts every
 -- member exactly once (in the last period with an order), so its sum over the periods is the number of members.
-{%- set families = ['calendar_month', 'rolling_30d'] -%}
-{%- set keys = [
-    'cohort_type', 'cohort_month', 'last_begun_period', 'last_finished_period',
-    'acquisition_channel', 'first_category', 'country', 'account_type',
-] %}
-
 with members as (
 
     select * from {{ ref('int_cohorts__members') }}
@@ -48,61 +42,61 @@ entries as (
 
 ),
 
-{%- for family in families %}
-
-{{ family }}_members as (
-
-    select * from members
-    where cohort_type = '{{ family }}'
-
-),
-
-{{ family }}_entries as (
+placed as (
 
     select
-        {{ family }}_members.customer_key,
+        members.cohort_type,
+        members.customer_key,
+        entries.orders,
+        entries.net_revenue,
         -- money that comes back before the first order (of one we don't know) belongs to the first period
         greatest(
-            {{ cohort_period(family, family ~ '_members.first_order_date', 'entries.entry_date') }}, 0
-        ) as period,
-        entries.orders,
-        entries.net_revenue
+            case
+                when members.cohort_type = 'calendar_month'
+                    then {{ cohort_period('calendar_month', 'members.first_order_date', 'entries.entry_date') }}
+                else {{ cohort_period('rolling_30d', 'members.first_order_date', 'entries.entry_date') }}
+            end, 0
+        ) as period
     from entries
-    inner join {{ family }}_members on entries.customer_key = {{ family }}_members.customer_key
+    inner join members on entries.customer_key = members.customer_key
 
 ),
 
-{{ family }}_customer_periods as (
+-- a customer is active in a period once, however many orders
+customer_periods as (
 
     select
+        cohort_type,
         customer_key,
         period,
         sum(orders) as orders,
         sum(net_revenue) as net_revenue
-    from {{ family }}_entries
-    group by customer_key, period
+    from placed
+    group by cohort_type, customer_key, period
 
 ),
-{%- endfor %}
 
 counted as (
-{%- for family in families %}
 
     select
-        {% for key in keys %}{{ family }}_members.{{ key }},
-        {% endfor -%}
-        {{ family }}_customer_periods.period,
-        case when {{ family }}_customer_periods.orders > 0 then 1 else 0 end as active_customers,
-        case
-            when {{ family }}_customer_periods.period = {{ family }}_members.last_active_period then 1
-            else 0
-        end as last_active_customers,
-        {{ family }}_customer_periods.orders,
-        {{ family }}_customer_periods.net_revenue
-    from {{ family }}_customer_periods
-    inner join {{ family }}_members on {{ family }}_customer_periods.customer_key = {{ family }}_members.customer_key
-    {{ 'union all' if not loop.last }}
-{%- endfor %}
+        members.cohort_type,
+        members.cohort_month,
+        members.last_begun_period,
+        members.last_finished_period,
+        members.acquisition_channel,
+        members.first_category,
+        members.country,
+        members.account_type,
+        customer_periods.period,
+        customer_periods.orders,
+        customer_periods.net_revenue,
+        case when customer_periods.orders > 0 then 1 else 0 end as active_customers,
+        case when customer_periods.period = members.last_active_period then 1 else 0 end as last_active_customers
+    from customer_periods
+    inner join members
+        on
+            customer_periods.cohort_type = members.cohort_type
+            and customer_periods.customer_key = members.customer_key
 
 ),
 
@@ -123,7 +117,16 @@ final as (
         cast(sum(orders) as bigint) as orders,
         cast(sum(net_revenue) as {{ type_money() }}) as net_revenue
     from counted
-    group by {{ keys | join(', ') }}, period
+    group by
+        cohort_type,
+        cohort_month,
+        last_begun_period,
+        last_finished_period,
+        acquisition_channel,
+        first_category,
+        country,
+        account_type,
+        period
 
 )
 

@@ -25,6 +25,7 @@ standings as (
         customer_key,
         order_month,
         last_order_date,
+        orders,
         sum(orders) over (
             partition by customer_key
             order by order_month asc
@@ -37,8 +38,7 @@ standings as (
         lead(order_month) over (
             partition by customer_key
             order by order_month asc
-        ) as next_order_month,
-        orders
+        ) as next_order_month
     from customer_months
 
 ),

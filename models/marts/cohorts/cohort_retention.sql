@@ -43,22 +43,22 @@ cut_cells as (
     group by cohort_type, cohort, last_begun_period, last_finished_period, period
     {%- for cut in cuts %}
 
-    union all
+        union all
 
-    select
-        cohort_type,
-        cohort,
-        last_begun_period,
-        last_finished_period,
-        '{{ cut }}' as cut,
-        {{ cut }} as cut_value,
-        period,
-        sum(active_customers) as active_customers,
-        sum(last_active_customers) as last_active_customers,
-        sum(orders) as orders,
-        sum(net_revenue) as net_revenue
-    from cohort_cells
-    group by cohort_type, cohort, last_begun_period, last_finished_period, {{ cut }}, period
+        select
+            cohort_type,
+            cohort,
+            last_begun_period,
+            last_finished_period,
+            '{{ cut }}' as cut,
+            {{ cut }} as cut_value,
+            period,
+            sum(active_customers) as active_customers,
+            sum(last_active_customers) as last_active_customers,
+            sum(orders) as orders,
+            sum(net_revenue) as net_revenue
+        from cohort_cells
+        group by cohort_type, cohort, last_begun_period, last_finished_period, {{ cut }}, period
     {%- endfor %}
 
 ),

@@ -86,9 +86,6 @@ joined as (
 
     select
         known_customers.*,
-        coalesce(order_totals.orders, 0) as orders,
-        coalesce(order_totals.order_days, 0) as order_days,
-        coalesce(order_totals.net_revenue, 0) as net_revenue,
         order_totals.first_order_date,
         order_totals.last_order_date,
         second_orders.second_order_date,
@@ -96,13 +93,6 @@ joined as (
         customer_rfm.r_score,
         customer_rfm.f_score,
         customer_rfm.m_score,
-        case when customer_rfm.customer_key is null then 'prospect' else customer_rfm.rfm_segment end as rfm_segment,
-        case
-            when customer_rfm.customer_key is null then 'prospect' else customer_rfm.rfm_segment_125
-        end as rfm_segment_125,
-        case
-            when customer_rfm.customer_key is null then 'RFM: prospect' else customer_rfm.rfm_segment_label
-        end as rfm_segment_label,
         not_yet_known.lifecycle_state,
         not_yet_known.is_at_risk,
         not_yet_known.is_churned,
@@ -114,7 +104,17 @@ joined as (
         not_yet_known.p_alive,
         not_yet_known.expected_orders_365d,
         not_yet_known.predicted_value_365d,
-        not_yet_known.next_order_date_p50
+        not_yet_known.next_order_date_p50,
+        coalesce(order_totals.orders, 0) as orders,
+        coalesce(order_totals.order_days, 0) as order_days,
+        coalesce(order_totals.net_revenue, 0) as net_revenue,
+        case when customer_rfm.customer_key is null then 'prospect' else customer_rfm.rfm_segment end as rfm_segment,
+        case
+            when customer_rfm.customer_key is null then 'prospect' else customer_rfm.rfm_segment_125
+        end as rfm_segment_125,
+        case
+            when customer_rfm.customer_key is null then 'RFM: prospect' else customer_rfm.rfm_segment_label
+        end as rfm_segment_label
     from known_customers
     cross join not_yet_known
     left join order_totals on known_customers.customer_key = order_totals.customer_key

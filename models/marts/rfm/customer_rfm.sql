@@ -1,6 +1,7 @@
 {%- if var('rfm_monetary') not in ('total', 'average') -%}
     {{ exceptions.raise_compiler_error("rfm_monetary is 'total' or 'average', not '" ~ var('rfm_monetary') ~ "'") }}
 {%- endif -%}
+{%- set monetary = average_money('net_revenue', 'orders') if var('rfm_monetary') == 'average' else 'net_revenue' -%}
 
 with order_totals as (
 
@@ -24,14 +25,10 @@ buyers as (
 
     select
         customer_key,
-        {{ days_between('last_order_date', as_of_date()) }} as recency_days,
         orders as frequency,
         net_revenue,
-        {% if var('rfm_monetary') == 'average' -%}
-        {{ average_money('net_revenue', 'orders') }} as monetary
-        {%- else -%}
-        net_revenue as monetary
-        {%- endif %}
+        {{ monetary }} as monetary,
+        {{ days_between('last_order_date', as_of_date()) }} as recency_days
     from order_totals
     where orders > 0
 

@@ -1,9 +1,3 @@
-{%- set pairs = [
-    ('recency', 'frequency', 'r_score', 'f_score'),
-    ('recency', 'monetary', 'r_score', 'm_score'),
-    ('frequency', 'monetary', 'f_score', 'm_score'),
-] -%}
-
 with customer_rfm as (
 
     select * from {{ ref('customer_rfm') }}
@@ -31,12 +25,23 @@ scores as (
 ),
 
 pairs as (
-    {% for metric_x, metric_y, score_x, score_y in pairs %}
+
     select
-        '{{ metric_x }}' as metric_x,
-        '{{ metric_y }}' as metric_y
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
+        'recency' as metric_x,
+        'frequency' as metric_y
+
+    union all
+
+    select
+        'recency' as metric_x,
+        'monetary' as metric_y
+
+    union all
+
+    select
+        'frequency' as metric_x,
+        'monetary' as metric_y
+
 ),
 
 every_cell as (
@@ -53,18 +58,31 @@ every_cell as (
 ),
 
 filled_cells as (
-    {% for metric_x, metric_y, score_x, score_y in pairs %}
+
     select
-        '{{ metric_x }}' as metric_x,
-        '{{ metric_y }}' as metric_y,
-        {{ score_x }} as score_x,
-        {{ score_y }} as score_y,
+        cubes.customers,
+        cubes.net_revenue,
+        pairs.metric_x,
+        pairs.metric_y,
+        case when pairs.metric_x = 'recency' then cubes.r_score else cubes.f_score end as score_x,
+        case when pairs.metric_y = 'frequency' then cubes.f_score else cubes.m_score end as score_y
+    from cubes
+    cross join pairs
+
+),
+
+summed_cells as (
+
+    select
+        metric_x,
+        metric_y,
+        score_x,
+        score_y,
         sum(customers) as customers,
         sum(net_revenue) as net_revenue
-    from cubes
-    group by {{ score_x }}, {{ score_y }}
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
+    from filled_cells
+    group by metric_x, metric_y, score_x, score_y
+
 ),
 
 everyone as (
@@ -80,18 +98,18 @@ final as (
         cast(every_cell.metric_y as {{ type_string() }}) as metric_y,
         cast(every_cell.score_x as integer) as score_x,
         cast(every_cell.score_y as integer) as score_y,
-        cast(coalesce(filled_cells.customers, 0) as bigint) as customers,
-        cast(coalesce(filled_cells.net_revenue, 0) as {{ type_money() }}) as net_revenue,
+        cast(coalesce(summed_cells.customers, 0) as bigint) as customers,
+        cast(coalesce(summed_cells.net_revenue, 0) as {{ type_money() }}) as net_revenue,
         cast(coalesce(everyone.customers, 0) as bigint) as all_customers,
-        {{ ratio('coalesce(filled_cells.customers, 0)', 'everyone.customers') }} as share_of_customers
+        {{ ratio('coalesce(summed_cells.customers, 0)', 'everyone.customers') }} as share_of_customers
     from every_cell
     cross join everyone
-    left join filled_cells
+    left join summed_cells
         on
-            every_cell.metric_x = filled_cells.metric_x
-            and every_cell.metric_y = filled_cells.metric_y
-            and every_cell.score_x = filled_cells.score_x
-            and every_cell.score_y = filled_cells.score_y
+            every_cell.metric_x = summed_cells.metric_x
+            and every_cell.metric_y = summed_cells.metric_y
+            and every_cell.score_x = summed_cells.score_x
+            and every_cell.score_y = summed_cells.score_y
 
 )
 

@@ -105,17 +105,17 @@ segments_by_month as (
 stayed as (
 
     select
-        now.order_month,
-        before.rfm_segment as from_segment,
-        now.rfm_segment as to_segment,
-        now.customers
-    from segments_by_month as now
-    inner join segments_by_month as before
+        standing_now.order_month,
+        standing_before.rfm_segment as from_segment,
+        standing_now.rfm_segment as to_segment,
+        standing_now.customers
+    from segments_by_month as standing_now
+    inner join segments_by_month as standing_before
         on
-            now.last_order_date = before.last_order_date
-            and now.frequency = before.frequency
-            and before.order_month = {{ add_months('now.order_month', '-1') }}
-    where now.since_month < now.order_month
+            standing_now.last_order_date = standing_before.last_order_date
+            and standing_now.frequency = standing_before.frequency
+            and standing_before.order_month = {{ add_months('standing_now.order_month', '-1') }}
+    where standing_now.since_month < standing_now.order_month
 
 ),
 
@@ -123,21 +123,21 @@ stayed as (
 moved as (
 
     select
-        now.order_month,
-        coalesce(before.rfm_segment, 'prospect') as from_segment,
-        now.rfm_segment as to_segment,
+        standing_now.order_month,
+        coalesce(standing_before.rfm_segment, 'prospect') as from_segment,
+        standing_now.rfm_segment as to_segment,
         standing_changes.customers
     from standing_changes
-    inner join segments_by_month as now
+    inner join segments_by_month as standing_now
         on
-            standing_changes.order_month = now.order_month
-            and standing_changes.last_order_date = now.last_order_date
-            and standing_changes.frequency = now.frequency
-    left join segments_by_month as before
+            standing_changes.order_month = standing_now.order_month
+            and standing_changes.last_order_date = standing_now.last_order_date
+            and standing_changes.frequency = standing_now.frequency
+    left join segments_by_month as standing_before
         on
-            standing_changes.previous_last_order_date = before.last_order_date
-            and standing_changes.previous_frequency = before.frequency
-            and before.order_month = {{ add_months('standing_changes.order_month', '-1') }}
+            standing_changes.previous_last_order_date = standing_before.last_order_date
+            and standing_changes.previous_frequency = standing_before.frequency
+            and standing_before.order_month = {{ add_months('standing_changes.order_month', '-1') }}
 
 ),
 
