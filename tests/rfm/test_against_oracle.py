@@ -39,12 +39,7 @@ def shops(draw: st.DrawFn) -> Shop:
     channels = st.sampled_from([None, "ads", "search"])
     countries = st.sampled_from([None, "DE", "AT"])
     account_types = st.sampled_from([None, "b2b"])
-    customers = [
-        Customer(
-            f"c{n}", draw(channels), draw(st.sampled_from([None, "DE", "AT"])), draw(st.sampled_from([None, "b2b"]))
-        )
-        for n in range(12)
-    ]
+    customers = [Customer(f"c{n}", draw(channels), draw(countries), draw(account_types)) for n in range(12)]
     return Shop(as_of, orders, refunds, customers)
 
 
