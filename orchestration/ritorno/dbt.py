@@ -1,0 +1,386 @@
+"""The dbt project as Ritorno runs it: parsed once, built in stages, inside this process.
+
+dagster-dbt's own `dbt.cli()` starts a process per call: 3 s of imports and 1-2 s of parsing for every stage, 4.6 s
+more for `dbt --version`, a target folder that nobody removes, and, when the parent is killed, an orphan that goes on
+writing the warehouse. So dbt runs here through its `dbtRunner`, with the manifest handed over; dagster-dbt still
+defines the assets and turns dbt's events into Dagster's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from ritorno.errors import CheckFailed, RitornoError, UnusableInput
+from ritorno.home import PROJECT_ROOT, Home
+from ritorno.steps import STEPS, PythonStep
+
+Manifest = Mapping[str, Any]
+"""The content of manifest.json."""
+Event = Mapping[str, Any]
+"""One of dbt's structured log events."""
+
+_PROJECT_FILES = ("dbt_project.yml", "profiles.yml")
+_PROJECT_FOLDERS = ("models", "macros", "seeds", "snapshots", "tests/dbt")
+_FINGERPRINT = "ritorno_fingerprint.txt"
+_PARSE_ENVIRONMENT = {"RITORNO_HOME": "var", "RITORNO_AS_OF": "", "RITORNO_RUN_ID": ""}
+"""Nothing of a run is known to the parser, so that neither another home nor another day makes it start again."""
+BUILT = ("model", "seed", "snapshot")
+FAILED = frozenset({"error", "fail", "runtime error"})
+
+
+class BuildFailed(RitornoError):  # noqa: N818
+    """dbt could not build a model; the last published state stays."""
+
+    exit_code = 1
+
+
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for a block; an empty value unsets."""
+    before = {name: os.environ.get(name) for name in values}
+    for name, value in values.items():
+        if value:
+            os.environ[name] = value
+        else:
+            os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        for name, old in before.items():
+            if old is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = old
+
+
+# ---------------------------------------------------------------------------------------------- stages, from a manifest
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What dbt builds between two rounds of Python steps.
+
+    Attributes:
+        number: 0 for what reads no step's output.
+        nodes: unique ids of models, seeds and snapshots.
+        tests: unique ids of data tests; each runs in the stage of the last thing it reads.
+    """
+
+    number: int
+    nodes: tuple[str, ...]
+    tests: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The stage as people and Dagster see it."""
+        return f"dbt_stage_{self.number}"
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The whole refresh between landing and publishing."""
+
+    dbt: tuple[Stage, ...]
+    steps: Mapping[int, tuple[PythonStep, ...]]
+    """Python steps by the dbt stage they come after."""
+
+
+def stage_of(manifest: Manifest, steps: Sequence[PythonStep] = STEPS) -> dict[str, int]:
+    """The stage of every enabled node, and of every step as `step.<name>` (the dbt stage it comes after)."""
+    producers = {output: step for step in steps for output in step.outputs}
+    by_name = {node["name"]: unique_id for unique_id, node in manifest["nodes"].items() if _is_built(node)}
+    known: dict[str, int] = {}
+
+    def of_step(step: PythonStep) -> int:
+        key = f"step.{step.name}"
+        if key not in known:
+            missing = [name for name in step.inputs if name not in by_name]
+            if missing:
+                raise UnusableInput(f"step {step.name} reads {', '.join(missing)}, which the dbt project doesn't have")
+            known[key] = max((of_node(by_name[name]) for name in step.inputs), default=0)
+        return known[key]
+
+    def of_node(unique_id: str) -> int:
+        if unique_id not in known:
+            if unique_id.startswith("source."):
+                source = manifest["sources"][unique_id]
+                step = producers.get(f"{source['source_name']}.{source['name']}")
+                known[unique_id] = of_step(step) + 1 if step else 0
+            else:
+                upstream = manifest["nodes"][unique_id]["depends_on"].get("nodes", [])
+                known[unique_id] = max((of_node(parent) for parent in upstream), default=0)
+        return known[unique_id]
+
+    for unique_id, node in manifest["nodes"].items():
+        if _is_built(node) or node["resource_type"] == "test":
+            of_node(unique_id)
+    for step in steps:
+        of_step(step)
+    return known
+
+
+def stages(manifest: Manifest, steps: Sequence[PythonStep] = STEPS) -> Stages:
+    """The dbt stages and the Python steps between them."""
+    numbers = stage_of(manifest, steps)
+    last = max((number for key, number in numbers.items() if not key.startswith(("source.", "step."))), default=0)
+
+    def of_kind(number: int, kinds: Sequence[str]) -> tuple[str, ...]:
+        return tuple(
+            unique_id
+            for unique_id, node in manifest["nodes"].items()
+            if node["resource_type"] in kinds and numbers.get(unique_id) == number
+        )
+
+    found = tuple(Stage(number, of_kind(number, BUILT), of_kind(number, ("test",))) for number in range(last + 1))
+    after = {
+        number: tuple(step for step in steps if numbers[f"step.{step.name}"] == number) for number in range(last + 1)
+    }
+    return Stages(found, after)
+
+
+def tests_across_stages(manifest: Manifest, steps: Sequence[PythonStep] = STEPS) -> dict[str, list[str]]:
+    """dbt tests that read models of two stages, with what they read.
+
+    Such a test would hang on a model of one stage and run in another: Dagster couldn't block on it.
+    """
+    numbers = stage_of(manifest, steps)
+    found = {}
+    for unique_id, node in manifest["nodes"].items():
+        if node["resource_type"] == "test":
+            parents = [parent for parent in node["depends_on"]["nodes"] if not parent.startswith("source.")]
+            if len({numbers[parent] for parent in parents}) > 1:
+                found[node["name"]] = sorted(parents)
+    return found
+
+
+def _is_built(node: Mapping[str, Any]) -> bool:
+    return node["resource_type"] in BUILT
+
+
+def marts(manifest: Manifest) -> list[Mapping[str, Any]]:
+    """The models in models/marts, which is what gets published, by name."""
+    found = [
+        node
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model" and node["original_file_path"].startswith("models/marts/")
+    ]
+    return sorted(found, key=lambda node: str(node["name"]))
+
+
+# ------------------------------------------------------------------------------------------------- parsing and building
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A node that failed, in a line for people."""
+
+    unique_id: str
+    is_test: bool
+    message: str
+
+
+@dataclass
+class BuildResult:
+    """What dbt did: its result events, and what failed."""
+
+    events: list[Event] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+    def raise_for_failures(self) -> None:
+        """Raise the readable reason if anything failed.
+
+        Raises:
+            CheckFailed: only checks failed.
+            BuildFailed: a model or seed did.
+        """
+        if not self.failures:
+            return
+        first = [failure for failure in self.failures if not failure.is_test] or self.failures
+        shown = "; ".join(failure.message for failure in first[:3])
+        more = f" (and {len(first) - 3} more)" if len(first) > 3 else ""
+        kind = CheckFailed if all(failure.is_test for failure in self.failures) else BuildFailed
+        raise kind(shown + more)
+
+
+@dataclass(frozen=True)
+class DbtProject:
+    """The dbt project with the policy vars of one run and the home it writes to.
+
+    Attributes:
+        home: where the warehouse stands.
+        overrides: policy vars that differ from dbt_project.yml; empty most days.
+    """
+
+    home: Home
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def target(self) -> Path:
+        """Where dbt keeps its parse and compiled SQL between runs; overridden vars get a place of their own, since
+        changed vars throw the whole cached parse away.
+        """
+        base = Path(os.environ.get("DBT_TARGET_PATH") or self.home.root / "dbt").resolve()
+        return base / "overridden" if self.overrides else base
+
+    @property
+    def logs(self) -> Path:
+        """dbt's log folder."""
+        return self.home.logs / "dbt"
+
+    def manifest(self) -> Manifest:
+        """manifest.json, parsed anew if the project changed since."""
+        path = self.target / "manifest.json"
+        if not path.exists() or self._cached_fingerprint() != self._fingerprint():
+            self._write_manifest()
+        content: Manifest = json.loads(path.read_text(encoding="utf-8"))
+        return content
+
+    @cached_property
+    def parsed(self) -> Any:  # noqa: ANN401  dbt's Manifest; dbt is imported only where it runs
+        """dbt's own manifest object, to hand to each build."""
+        return self._write_manifest()
+
+    def build(
+        self,
+        select: Sequence[str],
+        *,
+        as_of: date,
+        run_id: str,
+        on_event: Callable[[Event], None] = lambda event: None,
+    ) -> BuildResult:
+        """Run `dbt build` for the nodes named, nothing more and nothing less; unit tests are no part of a refresh.
+
+        Args:
+            select: selectors as `selector()` makes them; tests must be named too.
+            as_of: the day every model is a function of.
+            run_id: what the marts call this run.
+            on_event: called with each structured event while dbt runs.
+
+        Raises:
+            BuildFailed: dbt itself could not start or stopped with an exception.
+        """
+        from dbt.cli.main import dbtRunner
+        from dbt_common.events.functions import msg_to_dict
+
+        result = BuildResult()
+
+        def listen(message: Any) -> None:  # noqa: ANN401
+            if message.info.name in _RESULT_EVENTS:
+                event = msg_to_dict(message)
+                result.events.append(event)
+                on_event(event)
+
+        arguments = [
+            *self._global_arguments(),
+            "build",
+            *self._project_arguments(),
+            "--indirect-selection",
+            "empty",
+            "--exclude-resource-type",
+            "unit_test",
+            "--select",
+            *select,
+        ]
+        with environment(self._run_environment(as_of, run_id)):
+            outcome = dbtRunner(manifest=self.parsed, callbacks=[listen]).invoke(arguments)
+        if outcome.exception is not None:
+            raise BuildFailed(_first_lines(str(outcome.exception)))
+        result.failures.extend(_failures(outcome.result))
+        return result
+
+    def _run_environment(self, as_of: date, run_id: str) -> dict[str, str]:
+        return {
+            "RITORNO_HOME": str(self.home.root),
+            "RITORNO_AS_OF": as_of.isoformat(),
+            "RITORNO_RUN_ID": run_id,
+            "DBT_TARGET_PATH": "",
+        }
+
+    def _global_arguments(self) -> list[str]:
+        return ["--log-level", "none", "--log-level-file", "info", "--no-use-colors", "--no-write-json"]
+
+    def _project_arguments(self) -> list[str]:
+        overrides = ["--vars", json.dumps(self.overrides, sort_keys=True, default=str)] if self.overrides else []
+        return [
+            *("--project-dir", str(PROJECT_ROOT)),
+            *("--profiles-dir", str(PROJECT_ROOT)),
+            *("--target-path", str(self.target)),
+            *("--log-path", str(self.logs)),
+            *overrides,
+        ]
+
+    def _write_manifest(self) -> Any:  # noqa: ANN401
+        from dbt.cli.main import dbtRunner
+
+        project_arguments = self._project_arguments()
+        self.target.mkdir(parents=True, exist_ok=True)
+        self.logs.mkdir(parents=True, exist_ok=True)
+        with (
+            FileLock(self.target / "parse.lock"),
+            environment({**_PARSE_ENVIRONMENT, "DBT_TARGET_PATH": ""}),  # an argument says the same, and more
+        ):
+            fingerprint = self._fingerprint()
+            arguments = [*self._global_arguments()[:-1], "--write-json", "parse", *project_arguments]
+            outcome = dbtRunner().invoke(arguments)
+            if outcome.exception is not None or not outcome.success:
+                raise UnusableInput(f"the dbt project can't be parsed: {_first_lines(str(outcome.exception))}")
+            (self.target / _FINGERPRINT).write_text(fingerprint, encoding="utf-8")
+        return outcome.result
+
+    def _cached_fingerprint(self) -> str | None:
+        try:
+            return (self.target / _FINGERPRINT).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+
+    def _fingerprint(self) -> str:
+        """What the parse depends on: every project file's size and time, and the overrides."""
+        files = [PROJECT_ROOT / name for name in _PROJECT_FILES]
+        for folder in _PROJECT_FOLDERS:
+            files.extend(path for path in sorted((PROJECT_ROOT / folder).rglob("*")) if path.is_file())
+        digest = hashlib.sha256(json.dumps(self.overrides, sort_keys=True, default=str).encode())
+        digest.update(os.environ.get("RITORNO_ENGINE", "").encode())
+        for path in files:
+            stat = path.stat()
+            digest.update(f"{path.relative_to(PROJECT_ROOT)}|{stat.st_size}|{stat.st_mtime_ns}\n".encode())
+        return digest.hexdigest()
+
+
+_RESULT_EVENTS = frozenset({"LogSeedResult", "LogModelResult", "LogSnapshotResult", "LogTestResult"})
+
+
+def selector(node: Mapping[str, Any]) -> str:
+    """How dbt selects exactly this node."""
+    return "fqn:" + ".".join(node["fqn"])
+
+
+def _failures(execution: Any) -> Iterator[Failure]:  # noqa: ANN401  dbt's RunExecutionResult
+    for result in getattr(execution, "results", []):
+        if str(result.status) not in FAILED:
+            continue
+        node = result.node
+        is_test = str(node.resource_type) == "test"
+        message = _first_lines(str(result.message or result.status))
+        if is_test:
+            attached = getattr(node, "attached_node", None) or next(iter(node.depends_on.nodes), "")
+            model = str(attached).rsplit(".", 1)[-1]
+            yield Failure(node.unique_id, True, f"check {node.name} on {model}: {message}")
+        else:
+            yield Failure(node.unique_id, False, f"{node.resource_type} {node.name}: {message}")
+
+
+def _first_lines(message: str, limit: int = 400) -> str:
+    """The message on one line, without dbt's indentation, cut at `limit`."""
+    line = " ".join(message.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -1,0 +1,408 @@
+"""Ritorno in Dagster: raw tables, dbt models, Python steps, checks and published marts as one graph of assets.
+
+`dagster dev` in the repository's root and `ritorno refresh` run the same job `refresh`. What runs between the assets
+is in the modules this one calls; here is only who depends on whom, when it runs, and what is shown.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+from dagster_dbt import DagsterDbtTranslator, dbt_assets
+from dagster_dbt import DbtProject as DagsterDbtProject
+from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
+from pydantic import PrivateAttr
+
+from ritorno import lock, pipeline
+from ritorno.contract import raw_tables
+from ritorno.dbt import DbtProject, Manifest, Stage, marts, selector, stages
+from ritorno.errors import RitornoError
+from ritorno.home import Home
+from ritorno.policy import load_policy
+from ritorno.quality import ExpectedCheck, expected_checks
+from ritorno.session import Run, active, active_run
+from ritorno.steps import PythonStep
+
+POOL = "warehouse"
+"""Everything that opens the warehouse for writing; dagster.yaml gives this pool one slot."""
+JOB = "refresh"
+DAILY = "0 5 * * *"
+STALE_WARNING, STALE = timedelta(hours=26), timedelta(hours=36)
+TRANSIENT = (duckdb.IOException, OSError)
+"""What may pass by itself: a lock that somebody holds, a disk that hiccups. Bad data doesn't."""
+RETRIES, RETRY_SECONDS = 2, 5
+
+HOME = Home.at().ensure()
+MANIFEST: Manifest = DbtProject(HOME).manifest()
+STAGES = stages(MANIFEST)
+
+
+# ---------------------------------------------------------------------------------------------------- the run's session
+
+
+class Session(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """What a refresh was asked for; holds the home's lock and the run log while the run lasts.
+
+    Every run is in one process (the in-process executor), so this is set up once per run.
+    """
+
+    raw: str = os.environ.get("RITORNO_RAW", "")
+    sources: dict[str, str] = {}  # noqa: RUF012  pydantic copies it
+    as_of: str = ""
+    vars: str = os.environ.get("RITORNO_VARS", "")
+    forget: list[str] = []  # noqa: RUF012
+    backdate: bool = False
+    _run: Run | None = PrivateAttr(default=None)
+
+    @property
+    def run(self) -> Run:
+        """The run under way."""
+        if self._run is None:
+            raise RuntimeError("the session has not begun")
+        return self._run
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Session"]:
+        """Join the run of the command line, or begin one of our own (Dagster's daemon or user interface)."""
+        running = active_run()
+        if running is not None:
+            self._run = running
+            yield self
+            return
+        say = context.log.info if context.log else print
+        request = pipeline.make_request(
+            home=HOME,
+            as_of=self.as_of or None,
+            raw=self.raw or None,
+            sources=self.sources,
+            overrides=self.vars or None,
+            forget=self.forget,
+            backdate=self.backdate,
+        )
+        with lock.hold(request.home, on_wait=say):
+            request.refuse_backdating()
+            run = Run(request)
+            with run.recorded(), active(run):
+                self._run = run
+                yield self
+
+
+def guarded(work: Callable[[], Any]) -> Any:  # noqa: ANN401
+    """Do a step's work: try again what may pass by itself, and give bad data no second try."""
+    try:
+        return work()
+    except TRANSIENT as error:
+        raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_SECONDS) from error
+    except RitornoError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error
+
+
+# ---------------------------------------------------------------------------------------------------------- raw tables
+
+
+def raw_key(identifier: str) -> dg.AssetKey:
+    """The asset of a raw table."""
+    return dg.AssetKey(["raw", identifier])
+
+
+@dg.multi_asset(
+    name="land",
+    specs=[
+        dg.AssetSpec(
+            raw_key(table.identifier),
+            description=table.description,
+            group_name="raw",
+            kinds={"duckdb", "file"},
+            skippable=True,
+        )
+        for table in raw_tables()
+    ],
+    pool=POOL,
+)
+def land(context: dg.AssetExecutionContext, session: Session) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+    """Read new and changed files into the raw tables; unreadable rows go to quarantine."""
+    rows: Mapping[str, int] = guarded(lambda: pipeline.land(session.run))
+    for table in raw_tables():
+        yield dg.MaterializeResult(
+            asset_key=raw_key(table.identifier), metadata={"dagster/row_count": rows.get(table.identifier, 0)}
+        )
+
+
+def _checks(stage: str, key: Callable[[str], dg.AssetKey]) -> dg.AssetChecksDefinition | None:
+    """The expectations of a stage as asset checks; the critical ones block whatever reads the table."""
+    expected: Sequence[ExpectedCheck] = expected_checks(stage)
+    if not expected:
+        return None
+
+    @dg.multi_asset_check(
+        name=f"check_{stage}",
+        specs=[
+            dg.AssetCheckSpec(
+                check.check_name,
+                asset=key(check.table),
+                description=check.reason,
+                blocking=check.severity == "critical",
+            )
+            for check in expected
+        ],
+        pool=POOL,
+    )
+    def check_stage(context: dg.AssetCheckExecutionContext, session: Session) -> Iterator[dg.AssetCheckResult]:
+        for result in guarded(lambda: pipeline.check(session.run, stage)):
+            yield dg.AssetCheckResult(
+                passed=result.success,
+                asset_key=key(result.table),
+                check_name=result.check_name,
+                severity=(
+                    dg.AssetCheckSeverity.ERROR if result.severity == "critical" else dg.AssetCheckSeverity.WARN
+                ),
+                metadata={"observed": result.observed, "expected": result.expected, "why": result.reason},
+            )
+
+    return check_stage
+
+
+# ------------------------------------------------------------------------------------------------------------ dbt models
+
+
+class Translator(DagsterDbtTranslator):
+    """Asset keys and groups that mirror the project: [schema, model], a group per model folder."""
+
+    def get_asset_spec(
+        self, manifest: Mapping[str, Any], unique_id: str, project: DagsterDbtProject | None
+    ) -> dg.AssetSpec:
+        """dbt's node as an asset."""
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        props = self.get_resource_props(manifest, unique_id)
+        return spec.replace_attributes(group_name=_group(props), owners=_owners(props))
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        """A source is its raw table's (or step's output's) asset; everything else is [schema, name]."""
+        if dbt_resource_props["resource_type"] == "source":
+            schema = "raw" if dbt_resource_props["schema"] == "raw" else dbt_resource_props["source_name"]
+            return dg.AssetKey([schema, dbt_resource_props["identifier"]])
+        return dg.AssetKey([dbt_resource_props["schema"], dbt_resource_props["name"]])
+
+
+def _group(props: Mapping[str, Any]) -> str:
+    """The folders of the node's file: models/staging/files/x.sql is `staging_files`."""
+    if props["resource_type"] == "source":
+        return str(props["source_name"]) if props["schema"] != "raw" else "raw"
+    folders = Path(props["original_file_path"]).parent.parts[1:]
+    return "_".join(folders).replace("-", "_") or props["resource_type"]
+
+
+def _owners(props: Mapping[str, Any]) -> list[str]:
+    """`meta.owner`, an e-mail address or the name of a team."""
+    meta = {**props.get("meta", {}), **props.get("config", {}).get("meta", {})}
+    owner = meta.get("owner") or meta.get("segment", {}).get("owner")
+    if not owner:
+        return []
+    return [owner if "@" in owner else f"team:{owner}"]
+
+
+TRANSLATOR = Translator()
+
+
+def _stage_assets(stage: Stage) -> dg.AssetsDefinition:
+    """One dbt stage: its models as assets, their tests as checks."""
+
+    @dbt_assets(
+        name=stage.name,
+        manifest=MANIFEST,
+        select=" ".join(selector(MANIFEST["nodes"][unique_id]) for unique_id in stage.nodes),
+        dagster_dbt_translator=TRANSLATOR,
+        pool=POOL,
+    )
+    def build_stage(context: dg.AssetExecutionContext, session: Session) -> Iterator[Any]:
+        chosen = _chosen(context, stage)
+        result, row_counts = guarded(lambda: pipeline.build(session.run, stage, chosen, MANIFEST))
+        for event in result.events:
+            message = DbtCoreCliEventMessage(raw_event=dict(event), event_history_metadata={})
+            for output in message.to_default_asset_events(MANIFEST, TRANSLATOR, context=context):
+                yield _with_row_count(output, event, row_counts)
+        guarded(result.raise_for_failures)
+
+    return build_stage
+
+
+def _chosen(context: dg.AssetExecutionContext, stage: Stage) -> list[str]:
+    """The unique ids of what this run asks of the stage: its selected models and the tests that hang on them."""
+    nodes = MANIFEST["nodes"]
+    models = {
+        unique_id for unique_id in stage.nodes if TRANSLATOR.get_asset_key(nodes[unique_id]) in context.selected_asset_keys
+    }
+    checks = {key.name for key in context.selected_asset_check_keys}
+    tests = [
+        unique_id
+        for unique_id in stage.tests
+        if nodes[unique_id]["name"] in checks
+        or unique_id.rsplit(".", 1)[-1] in checks
+        or {parent for parent in nodes[unique_id]["depends_on"]["nodes"] if parent in models}
+    ]
+    return [*sorted(models), *tests]
+
+
+def _with_row_count(output: Any, event: Mapping[str, Any], row_counts: Mapping[str, int]) -> Any:  # noqa: ANN401
+    unique_id = event["data"]["node_info"]["unique_id"]
+    if isinstance(output, dg.Output) and unique_id in row_counts:
+        return output.with_metadata({**output.metadata, "dagster/row_count": row_counts[unique_id]})
+    return output
+
+
+# ----------------------------------------------------------------------------------------------- Python steps in between
+
+
+def _model_key(name: str) -> dg.AssetKey:
+    node = next(node for node in MANIFEST["nodes"].values() if node["name"] == name and node["resource_type"] != "test")
+    return TRANSLATOR.get_asset_key(node)
+
+
+def _step_assets(step: PythonStep) -> dg.AssetsDefinition:
+    """A Python step: the tables it writes, made together."""
+
+    @dg.multi_asset(
+        name=step.name,
+        specs=[
+            dg.AssetSpec(
+                dg.AssetKey(output.split(".")),
+                deps=[_model_key(name) for name in step.inputs],
+                description=step.description,
+                group_name=step.name,
+                kinds={"python", "duckdb"},
+            )
+            for output in step.outputs
+        ],
+        pool=POOL,
+    )
+    def run_step(context: dg.AssetExecutionContext, session: Session) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+        figures = guarded(lambda: pipeline.run_step(session.run, step))
+        for output in step.outputs:
+            yield dg.MaterializeResult(asset_key=dg.AssetKey(output.split(".")), metadata=dict(figures))
+
+    return run_step
+
+
+# ------------------------------------------------------------------------------------------------------------ publishing
+
+MARTS = marts(MANIFEST)
+
+
+@dg.multi_asset(
+    name="publish",
+    specs=[
+        dg.AssetSpec(
+            dg.AssetKey(["published", mart["name"]]),
+            deps=[TRANSLATOR.get_asset_key(mart)],
+            description=mart["description"],
+            group_name="published",
+            kinds={"duckdb", "parquet"},
+            freshness_policy=dg.FreshnessPolicy.time_window(fail_window=STALE, warn_window=STALE_WARNING),
+        )
+        for mart in MARTS
+    ],
+    can_subset=False,  # all marts of a run are published together, or none
+    pool=POOL,
+)
+def publish(context: dg.AssetExecutionContext, session: Session) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+    """Copy the marts into a new run folder and point `published` to it."""
+    published = guarded(lambda: pipeline.publish(session.run, MARTS))
+    for mart in MARTS:
+        yield dg.MaterializeResult(
+            asset_key=dg.AssetKey(["published", mart["name"]]),
+            metadata={
+                "dagster/row_count": published.row_counts[mart["name"]],
+                "run": published.run_id,
+                "as of": published.as_of.isoformat(),
+                "file": dg.MetadataValue.path(str(session.run.home.runs / published.run_id / "marts.duckdb")),
+            },
+        )
+
+
+# ----------------------------------------------------------------------------------------- the job, and when it starts
+
+
+@dg.failure_hook(required_resource_keys={"session"})
+def say_why(context: dg.HookContext) -> None:
+    """Leave the reason where people look: Dagster's log, and the run log that `ritorno status` reads."""
+    session: Session = context.resources.session
+    error = context.op_exception or RuntimeError("stopped without saying why")
+    cause = error.__cause__ if isinstance(error, dg.Failure) and error.__cause__ else error
+    session.run.stop(context.op.name, cause)
+    stopped = session.run.stopped
+    context.log.error(f"refresh stopped at {stopped.step}: {stopped.reason}" if stopped else str(error))
+
+
+refresh = dg.define_asset_job(
+    JOB,
+    selection=dg.AssetSelection.all(),
+    hooks={say_why},
+    executor_def=dg.in_process_executor,
+    description="Land, check, build, check again, publish. Nothing is published unless every blocking check passed.",
+)
+
+TIME_ZONE = str(load_policy(None)["business_timezone"])
+
+
+@dg.schedule(job=refresh, cron_schedule=DAILY, execution_timezone=TIME_ZONE)
+def daily(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Every morning as of yesterday, in the business time zone."""
+    as_of = context.scheduled_execution_time.date() - timedelta(days=1)
+    return dg.RunRequest(
+        run_key=f"as of {as_of.isoformat()}",
+        run_config={"resources": {"session": {"config": {"as_of": as_of.isoformat()}}}},
+    )
+
+
+def listing(folder: Path) -> str:
+    """A fingerprint of the files below a folder: names, sizes, times."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    lines = [f"{path.relative_to(folder)}|{path.stat().st_size}|{path.stat().st_mtime_ns}" for path in files]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+@dg.sensor(job=refresh, minimum_interval_seconds=60)
+def new_raw_files(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """Refresh when files came or changed below RITORNO_RAW, and have stopped changing for one tick."""
+    folder = os.environ.get("RITORNO_RAW")
+    if not folder or not Path(folder).is_dir():
+        return dg.SkipReason("set RITORNO_RAW to the folder of raw files (ritorno dev --raw DIR does)")
+    now = listing(Path(folder))
+    before, _, done = (context.cursor or "|").partition("|")
+    if now == done:
+        return dg.SkipReason("no new files")
+    if now != before:
+        context.update_cursor(f"{now}|{done}")
+        return dg.SkipReason("files are still arriving")
+    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=now)], cursor=f"{now}|{now}")
+
+
+def _definitions() -> dg.Definitions:
+    steps = [step for after in STAGES.steps.values() for step in after]
+    checks = [
+        _checks("raw", raw_key),
+        _checks("marts", lambda table: dg.AssetKey(["marts", table])),
+    ]
+    return dg.Definitions(
+        assets=[
+            land,
+            *[_stage_assets(stage) for stage in STAGES.dbt if stage.nodes],
+            *[_step_assets(step) for step in steps],
+            *([publish] if MARTS else []),
+        ],
+        asset_checks=[check for check in checks if check is not None],
+        jobs=[refresh],
+        schedules=[daily],
+        sensors=[new_raw_files],
+        resources={"session": Session()},
+        executor=dg.in_process_executor,
+    )
+
+
+defs = _definitions()

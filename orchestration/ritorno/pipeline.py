@@ -1,0 +1,254 @@
+"""What each asset of a refresh does, as plain functions on a run; Dagster only says in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from ritorno import contract, publishing
+from ritorno.dbt import BuildResult, Manifest, Stage, environment, selector
+from ritorno.errors import CheckFailed, UnusableInput
+from ritorno.home import Home
+from ritorno.policy import load_policy
+from ritorno.session import Request, Run, yesterday
+from ritorno.steps import STEPS, PythonStep
+
+QUIET_DAYS = 7
+"""An order missing for longer than this before as-of is worth a word: a late export, or a wrong --as-of."""
+
+
+def make_request(
+    *,
+    home: Home,
+    as_of: str | None = None,
+    raw: str | None = None,
+    sources: Mapping[str, str] | None = None,
+    overrides: str | Path | Mapping[str, Any] | None = None,
+    forget: Sequence[str] = (),
+    backdate: bool = False,
+) -> Request:
+    """A request from what a person or Dagster's configuration says.
+
+    Raises:
+        UnusableInput: a date, path, system or policy value can't be used.
+    """
+    given = _overrides(overrides)
+    policy = load_policy(given)
+    known = contract.systems()
+    for system, path in (sources or {}).items():
+        if system not in known:
+            raise UnusableInput(f"--source {system}={path}: no system '{system}'; there are {', '.join(sorted(known))}")
+        if not Path(path).exists():
+            raise UnusableInput(f"--source {system}={path}: no such file or folder")
+    if raw is not None and not Path(raw).is_dir():
+        raise UnusableInput(f"--raw {raw}: no such folder")
+    try:
+        day = date.fromisoformat(as_of) if as_of else yesterday(policy)
+    except ValueError:
+        raise UnusableInput(f"--as-of {as_of}: not a date like 2024-03-31") from None
+    return Request(
+        home=home,
+        as_of=day,
+        policy=policy,
+        overrides=given,
+        raw=Path(raw).resolve() if raw else None,
+        sources={system: Path(path).resolve() for system, path in (sources or {}).items()},
+        forget=tuple(forget),
+        backdate=backdate,
+    )
+
+
+@contextmanager
+def warehouse(run: Run) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The run's warehouse, open for writing."""
+    con = duckdb.connect(str(run.home.warehouse), config={"temp_directory": str(run.home.tmp)})
+    try:
+        con.execute("set TimeZone = 'UTC'")
+        yield con
+    finally:
+        con.close()
+
+
+def land(run: Run) -> Mapping[str, int]:
+    """Land new and changed files; returns rows by raw table."""
+    with run.step("land") as counts, warehouse(run) as con:
+        contract.ensure_raw_tables(con)
+        for step in STEPS:
+            step.ensure(con)
+        return {}
+
+
+def check(run: Run, stage: str) -> Sequence[Any]:
+    """Hold a stage's tables against their expectations; a critical failure becomes the run's reason to stop."""
+    from ritorno.quality import blocking, run_suites
+
+    with run.step(f"check_{stage}") as counts:
+        results = run_suites(stage, run.home, run.request.as_of, run.run_id)
+        failed = blocking(results)
+        counts.update(checks=len(results), failed=len(failed), warnings=sum(not result.success for result in results))
+        for result in results:
+            if not result.success and not result.blocks:
+                run.note(result.message)
+        if failed:
+            more = f" (and {len(failed) - 3} more)" if len(failed) > 3 else ""
+            run.stop(f"check_{stage}", CheckFailed("; ".join(result.message for result in failed[:3]) + more))
+        return results
+
+
+def build(run: Run, stage: Stage, unique_ids: Sequence[str], manifest: Manifest) -> tuple[BuildResult, dict[str, int]]:
+    """Build a dbt stage; returns what dbt did and the rows of each table built.
+
+    Raises:
+        duckdb.IOException: dbt met a locked or failing file, which may pass by itself.
+    """
+    with run.step(stage.name) as counts:
+        nodes = manifest["nodes"]
+        total = sum(unique_id in nodes for unique_id in unique_ids)
+        done = 0
+
+        def on_event(event: Mapping[str, Any]) -> None:
+            nonlocal done
+            done += 1
+            run.detail(stage.name, f"{done}/{total} {event['data']['node_info']['node_name']}")
+
+        if not unique_ids:
+            return BuildResult(), {}
+        result = run.dbt.build(
+            [selector(nodes[unique_id]) for unique_id in unique_ids],
+            as_of=run.request.as_of,
+            run_id=run.run_id,
+            on_event=on_event,
+        )
+        if result.failures and all(_is_transient(failure.message) for failure in result.failures):
+            raise duckdb.IOException(result.failures[0].message)
+        row_counts = _row_counts(run, [nodes[unique_id] for unique_id in unique_ids if unique_id in stage.nodes])
+        counts.update(models=len(row_counts), tests=len(set(unique_ids) & set(stage.tests)))
+        for failure in result.failures:
+            run.detail(stage.name, failure.message)
+        try:
+            result.raise_for_failures()
+        except (CheckFailed, Exception) as error:  # told now, raised once Dagster has seen every result
+            run.stop(stage.name, error)
+        return result, row_counts
+
+
+def _is_transient(message: str) -> bool:
+    return "IO Error" in message and "Could not set lock" in message
+
+
+def _row_counts(run: Run, nodes: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Rows of each table among the nodes; counting a view would run it."""
+    tables = {(node["schema"], node["alias"]): str(node["unique_id"]) for node in nodes}
+    found: dict[str, int] = {}
+    with warehouse(run) as con:
+        existing = con.execute("select schema_name, table_name from duckdb_tables()").fetchall()
+        for schema, name in existing:
+            if (schema, name) in tables:
+                row = con.execute(f'select count(*) from "{schema}"."{name}"').fetchone()
+                found[tables[schema, name]] = int(row[0]) if row else 0
+    return found
+
+
+def run_step(run: Run, step: PythonStep) -> Mapping[str, Any]:
+    """Run a Python step on the warehouse, all of it or nothing."""
+    with run.step(step.name) as counts, warehouse(run) as con:
+        with environment({"RITORNO_AS_OF": run.request.as_of.isoformat()}):
+            step.ensure(con)
+            figures = step.run(con, run.request.policy)
+        counts.update(figures)
+        return figures
+
+
+def ensure_step_outputs(run: Run) -> None:
+    """Make the tables that steps write, so that dbt can build a stage before the step ran for the first time."""
+    with warehouse(run) as con:
+        for step in STEPS:
+            step.ensure(con)
+
+
+def publish(run: Run, marts: Sequence[Mapping[str, Any]]) -> publishing.PublishedRun:
+    """Publish the marts, and count what the closing table shows."""
+    with run.step("publish") as counts:
+        if run.stopped is not None:
+            raise CheckFailed(run.stopped.reason)
+        published = publishing.publish(
+            run.home,
+            [publishing.Mart(mart["name"], mart["schema"], mart["description"]) for mart in marts],
+            run.run_id,
+            run.request.as_of,
+            backdated=run.backdated,
+            keep_runs=int(run.request.policy.get("keep_runs", 7)),
+        )
+        run.published = True
+        run.counts.update(_totals(run), marts=len(published.row_counts))
+        counts.update(marts=len(published.row_counts), rows=sum(published.row_counts.values()))
+        _warn_if_quiet(run)
+        return published
+
+
+def _totals(run: Run) -> dict[str, Any]:
+    """The figures of the closing table."""
+    with warehouse(run) as con:
+        names = {
+            (schema, name)
+            for schema, name in con.execute("select schema_name, table_name from duckdb_tables()").fetchall()
+        }
+        canonical = [name for schema, name in sorted(names) if name.startswith("int_canonical__")]
+
+        def count(table: str, condition: str = "true") -> int:
+            row = con.execute(f"select count(*) from {table} where {condition}").fetchone()
+            return int(row[0]) if row else 0
+
+        totals: dict[str, Any] = {
+            "rows_in": sum(count(f"intermediate.{name}") for name in canonical),
+            "quarantined": sum(count(f"intermediate.{name}", "row_status = 'quarantined'") for name in canonical),
+        }
+        for mart, figure in (("excluded_orders", "excluded"), ("customers", "customers"), ("orders", "orders")):
+            if ("marts", mart) in names:
+                totals[figure] = count(f"marts.{mart}")
+        if ("marts", "orders") in names:
+            row = con.execute("select max(order_date) from marts.orders").fetchone()
+            totals["newest_order"] = row[0] if row else None
+        return totals
+
+
+def _warn_if_quiet(run: Run) -> None:
+    newest = run.counts.get("newest_order")
+    if "newest_order" not in run.counts:
+        return
+    if newest is None:
+        run.note(f"there is no valid order up to {run.request.as_of}: is --as-of right, and the raw folder?")
+    elif run.request.as_of - newest > timedelta(days=QUIET_DAYS):
+        days = (run.request.as_of - newest).days
+        run.note(
+            f"the newest order is of {newest}, {days} days before {run.request.as_of}: recency and churn count them. "
+            f"If the data ends there, say --as-of {newest}"
+        )
+
+
+def _overrides(given: str | Path | Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Policy overrides from a YAML or JSON file, from JSON text, or as they are."""
+    import yaml
+
+    if given is None or isinstance(given, Mapping):
+        return dict(given or {})
+    text = str(given)
+    if not text.lstrip().startswith("{"):
+        path = Path(text)
+        if not path.is_file():
+            raise UnusableInput(f"--vars {text}: no such file (or JSON text like '{{\"count_refunds\": false}}')")
+        text = path.read_text(encoding="utf-8")
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UnusableInput(f"--vars: neither YAML nor JSON: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UnusableInput(f"--vars: expected names and values, found {type(content).__name__}")
+    if set(content) == {"ritorno"} and isinstance(content["ritorno"], dict):
+        content = content["ritorno"]
+    return content

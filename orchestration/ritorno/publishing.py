@@ -1,0 +1,235 @@
+"""Publishing: a new run folder, made whole and put on disk, then one rename of the pointer `published`.
+
+BI reads `published/marts.duckdb` or `published/parquet/<mart>.parquet` and never the warehouse. A reader that has a
+file open goes on seeing the run it opened; nobody ever sees half a run, nor marts of two runs in one file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from ritorno.home import Home
+
+STORAGE_VERSION = "v1.0.0"
+"""DuckDB's file format of the published copy: drivers from 1.0 on open it, at equal size."""
+MANIFEST = "manifest.json"
+UNFINISHED = ".unfinished-"
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Mart:
+    """A mart to publish: a table of the warehouse and what it means."""
+
+    name: str
+    schema: str
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class PublishedRun:
+    """What a run folder's manifest.json says."""
+
+    run_id: str
+    as_of: date
+    published_at: datetime
+    backdated: bool
+    row_counts: dict[str, int]
+    sha256: dict[str, str]
+    bytes: dict[str, int]
+
+    @classmethod
+    def read(cls, folder: Path) -> PublishedRun | None:
+        """The manifest of `folder`, None where there is none (no finished run)."""
+        try:
+            content: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return cls(
+            run_id=content["run_id"],
+            as_of=date.fromisoformat(content["as_of"]),
+            published_at=datetime.fromisoformat(content["published_at"]),
+            backdated=content["backdated"],
+            row_counts=content["row_counts"],
+            sha256=content["sha256"],
+            bytes=content["bytes"],
+        )
+
+    def write(self, folder: Path) -> None:
+        """Write the manifest, last of all files."""
+        content = asdict(self) | {"as_of": self.as_of.isoformat(), "published_at": self.published_at.isoformat()}
+        (folder / MANIFEST).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def published_run(home: Home) -> PublishedRun | None:
+    """The run that `published` points to, None before the first."""
+    return PublishedRun.read(home.published)
+
+
+def publish(
+    home: Home,
+    marts: Sequence[Mart],
+    run_id: str,
+    as_of: date,
+    *,
+    backdated: bool = False,
+    keep_runs: int = 7,
+    also_write: Sequence[Callable[[Path], None]] = (),
+) -> PublishedRun:
+    """Publish `marts` of the warehouse as run `run_id` and point `published` to it.
+
+    Args:
+        home: where; the caller holds its lock.
+        marts: what to publish; every one of them must stand in the warehouse.
+        run_id: the run's name, the folder's too.
+        as_of: the date the marts are a function of.
+        backdated: whether an older day was published over a newer one, as told.
+        keep_runs: how many run folders to keep, the one pointed to always among them.
+        also_write: further files of the run (a report): each gets the folder before anybody can see it.
+    """
+    home.ensure()
+    _remove_unfinished(home)
+    folder = home.runs / f"{UNFINISHED}{run_id}"
+    (folder / "parquet").mkdir(parents=True)
+    row_counts = _copy_marts(home, folder, marts, run_id, as_of)
+    for write in also_write:
+        write(folder)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    run = PublishedRun(
+        run_id=run_id,
+        as_of=as_of,
+        published_at=datetime.now(UTC),
+        backdated=backdated,
+        row_counts=row_counts,
+        sha256={str(path.relative_to(folder)): _sha256(path) for path in files},
+        bytes={str(path.relative_to(folder)): path.stat().st_size for path in files},
+    )
+    run.write(folder)
+    _sync_tree(folder)
+    folder.rename(home.runs / run_id)
+    _sync(home.runs)
+    _point_to(home, run_id)
+    remove_old_runs(home, keep_runs)
+    return run
+
+
+def _copy_marts(home: Home, folder: Path, marts: Sequence[Mart], run_id: str, as_of: date) -> dict[str, int]:
+    """Copy the marts into folder/marts.duckdb and folder/parquet; returns rows by mart.
+
+    Every row says which run and day it belongs to: columns are all that every BI tool can read, and constant ones
+    cost nothing in either format. Table comments, marts.published_run and Parquet metadata say it once more.
+    """
+    counts: dict[str, int] = {}
+    run, day = _text(run_id), _text(as_of.isoformat())
+    with duckdb.connect(":memory:") as con:
+        con.execute("set TimeZone = 'UTC'")
+        con.execute(f"set temp_directory = {_text(str(home.tmp))}")
+        con.execute(f"attach {_text(str(home.warehouse))} as warehouse (read_only)")
+        con.execute(
+            f"attach {_text(str(folder / 'marts.duckdb'))} as published (storage_version {_text(STORAGE_VERSION)})"
+        )
+        con.execute("create schema published.marts")
+        for mart in marts:
+            table = f"published.marts.{_name(mart.name)}"
+            con.execute(
+                f"create table {table} as select *, {run} as published_run_id, cast({day} as date) as published_as_of "
+                f"from warehouse.{_name(mart.schema)}.{_name(mart.name)}"
+            )
+            comment = f"{mart.description.strip()} [run {run_id}, as of {as_of.isoformat()}]".strip()
+            con.execute(f"comment on table {table} is {_text(comment)}")
+            counts[mart.name] = _count(con, table)
+        rows = ", ".join(f"({_text(name)}, {count})" for name, count in counts.items()) or "(null, null)"
+        con.execute(
+            f"create table published.marts.published_run as select {run} as run_id, cast({day} as date) as as_of_date, "
+            "cast(current_timestamp at time zone 'UTC' as timestamp) as published_at, cast(mart as varchar) as mart, "
+            f"cast(row_count as bigint) as row_count from (values {rows}) as counted (mart, row_count)"
+        )
+        con.execute(
+            "comment on table published.marts.published_run is "
+            "'One row per published mart: the run and the day that every mart in this file belongs to.'"
+        )
+        for name in [*counts, "published_run"]:
+            con.execute(
+                f"copy published.marts.{_name(name)} to {_text(str(folder / 'parquet' / f'{name}.parquet'))} "
+                f"(format parquet, compression zstd, kv_metadata {{run_id: {run}, as_of: {day}}})"
+            )
+        con.execute("checkpoint published")
+        con.execute("detach published")
+    return counts
+
+
+def _count(con: duckdb.DuckDBPyConnection, table: str) -> int:
+    row = con.execute(f"select count(*) from {table}").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _name(identifier: str) -> str:
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _sync(path: Path) -> None:
+    """Force a file's content, or a folder's entries, to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in sorted(folder.rglob("*"), reverse=True):
+        _sync(path)
+    _sync(folder)
+
+
+def _point_to(home: Home, run_id: str) -> None:
+    """One rename: before it BI reads the old run, after it the new one. Relative, so that a home can be moved."""
+    fresh = home.root / f".published-{run_id}"
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(Path(home.runs.name) / run_id, target_is_directory=True)
+    fresh.replace(home.published)
+    _sync(home.root)
+
+
+def _remove_unfinished(home: Home) -> None:
+    """Remove what killed runs left; we hold the lock, so nobody is writing there."""
+    for folder in home.runs.glob(f"{UNFINISHED}*"):
+        shutil.rmtree(folder)
+    for pointer in home.root.glob(".published-*"):
+        pointer.unlink()
+
+
+def remove_old_runs(home: Home, keep_runs: int) -> list[str]:
+    """Remove all but the newest `keep_runs` run folders, never the one `published` points to; returns their names.
+
+    A reader that has a file of a removed run open keeps it: only the name is gone.
+    """
+    runs = [(run.published_at, folder) for folder in home.runs.iterdir() if (run := PublishedRun.read(folder))]
+    newest_first = [folder for _, folder in sorted(runs, key=lambda pair: (pair[0], pair[1].name), reverse=True)]
+    current = home.published.resolve()
+    removed = [folder for folder in newest_first[max(keep_runs, 1) :] if folder.resolve() != current]
+    for folder in removed:
+        shutil.rmtree(folder)
+    return [folder.name for folder in removed]

@@ -1,0 +1,113 @@
+"""A refresh from the command line: through Dagster's job, in this process, on the instance of the home."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ritorno import lock
+from ritorno.errors import RitornoError
+from ritorno.home import PROJECT_ROOT, Home
+from ritorno.session import Progress, Request, Run, active
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a refresh ended.
+
+    Attributes:
+        run: with its counts; `run.stopped` says why it stopped, if it did.
+        exit_code: for the command line.
+    """
+
+    run: Run
+    exit_code: int
+
+
+class RefreshStopped(RitornoError):  # noqa: N818
+    """A refresh ended without publishing."""
+
+    def __init__(self, reason: str, exit_code: int) -> None:
+        super().__init__(reason)
+        self.exit_code = exit_code
+
+
+def prepare_instance(home: Home) -> None:
+    """Ship dagster.yaml into the home, and point Dagster there."""
+    home.ensure()
+    shipped = Path(__file__).with_name("dagster.yaml").read_text(encoding="utf-8")
+    installed = home.dagster / "dagster.yaml"
+    if not installed.exists() or installed.read_text(encoding="utf-8") != shipped:
+        fresh = installed.with_suffix(".new")
+        fresh.write_text(shipped, encoding="utf-8")
+        fresh.replace(installed)
+    os.environ["DAGSTER_HOME"] = str(home.dagster)
+    os.environ["RITORNO_HOME"] = str(home.root)
+    os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+
+
+def refresh(request: Request, progress: Progress, *, wait: bool = True) -> Outcome:
+    """Carry out a refresh; another one in the same home is waited for, or refused.
+
+    Raises:
+        RitornoError: it can't begin.
+    """
+    prepare_instance(request.home)
+    with lock.hold(request.home, wait=wait, on_wait=progress.note):
+        request.refuse_backdating()
+        run = Run(request, progress)
+        with run.recorded(), active(run):
+            _execute(run)
+    return Outcome(run, run.stopped.exit_code if run.stopped else 0)
+
+
+def _execute(run: Run) -> None:
+    with run.step("prepare"):
+        # The manifest is renewed here, so that the definitions find it fresh; Dagster and dbt are imported by now.
+        assert run.dbt.parsed is not None
+        from dagster import DagsterInstance
+
+        from ritorno.definitions import JOB, defs
+
+        job = defs.resolve_job_def(JOB)
+        instance = DagsterInstance.get()
+    with instance:
+        _bury_the_dead(instance)
+        result = job.execute_in_process(
+            instance=instance,
+            raise_on_error=False,
+            tags={"ritorno/run": run.run_id, "ritorno/pid": str(os.getpid())},
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+        if os.environ.get("DBG"):
+            for e in result.all_events: print(e.event_type_value, e.step_key, (e.message or "")[:200])
+        if not result.success and run.stopped is None:
+            run.stop("refresh", RefreshStopped(f"Dagster's run {result.run_id} failed; see {run.log_file}", 1))
+
+
+def _bury_the_dead(instance: DagsterInstance) -> None:
+    """Runs of the command line that were killed still look alive to Dagster: say that they are not.
+
+    We hold the home's lock, so none of them can be at work.
+    """
+    from dagster import DagsterRunStatus, RunsFilter
+
+    alive = RunsFilter(statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.STARTING])
+    for dead in instance.get_runs(alive):
+        if "ritorno/pid" in dead.tags:
+            instance.report_run_failed(dead, "the process ended without saying why (killed, or the machine went down)")
+
+
+def forget_home(home: Home) -> None:
+    """Remove a home altogether (the demo's, before it is made anew)."""
+    if home.root == PROJECT_ROOT or home.root in PROJECT_ROOT.parents:
+        raise ValueError(f"{home.root} is no home")
+    shutil.rmtree(home.root, ignore_errors=True)

@@ -1,0 +1,35 @@
+"""The state store: what is no function of raw data and as-of, and outlives the warehouse."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+
+from ritorno.home import Home
+
+WAIT_SECONDS = 20.0
+"""How long to wait for somebody who has the file open: writers hold it for milliseconds only."""
+
+
+@contextmanager
+def open_state(home: Home, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the state store for a moment, waiting for another process that has it open just now.
+
+    Keep the block short: DuckDB gives the file to one writer, or to many readers.
+    """
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            con = duckdb.connect(str(home.state), read_only=read_only)
+            break
+        except duckdb.IOException:
+            if time.monotonic() > deadline or (read_only and not home.state.exists()):
+                raise
+            time.sleep(0.05)
+    try:
+        yield con
+    finally:
+        con.close()
