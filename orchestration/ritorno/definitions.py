@@ -159,9 +159,7 @@ def _checks(stage: str, key: Callable[[str], dg.AssetKey]) -> dg.AssetChecksDefi
                 passed=result.success,
                 asset_key=key(result.table),
                 check_name=result.check_name,
-                severity=(
-                    dg.AssetCheckSeverity.ERROR if result.severity == "critical" else dg.AssetCheckSeverity.WARN
-                ),
+                severity=(dg.AssetCheckSeverity.ERROR if result.severity == "critical" else dg.AssetCheckSeverity.WARN),
                 metadata={"observed": result.observed, "expected": result.expected, "why": result.reason},
             )
 
@@ -236,7 +234,9 @@ def _chosen(context: dg.AssetExecutionContext, stage: Stage) -> list[str]:
     """The unique ids of what this run asks of the stage: its selected models and the tests that hang on them."""
     nodes = MANIFEST["nodes"]
     models = {
-        unique_id for unique_id in stage.nodes if TRANSLATOR.get_asset_key(nodes[unique_id]) in context.selected_asset_keys
+        unique_id
+        for unique_id in stage.nodes
+        if TRANSLATOR.get_asset_key(nodes[unique_id]) in context.selected_asset_keys
     }
     checks = {key.name for key in context.selected_asset_check_keys}
     tests = [
@@ -347,7 +347,7 @@ refresh = dg.define_asset_job(
     description="Land, check, build, check again, publish. Nothing is published unless every blocking check passed.",
 )
 
-TIME_ZONE = str(load_policy(None)["business_timezone"])
+TIME_ZONE = str(load_policy().values["business_timezone"])
 
 
 @dg.schedule(job=refresh, cron_schedule=DAILY, execution_timezone=TIME_ZONE)

@@ -10,14 +10,17 @@ from typing import Any
 
 import duckdb
 
-from ritorno import contract, publishing
+from ritorno import contract, landing, publishing
 from ritorno.dbt import BuildResult, Manifest, Stage, environment, selector
 from ritorno.errors import CheckFailed, UnusableInput
 from ritorno.home import Home
+from ritorno.landing import Source
 from ritorno.policy import load_policy
 from ritorno.session import Request, Run, yesterday
 from ritorno.steps import STEPS, PythonStep
 
+FILES = "files"
+"""The system that `--raw` means: the canonical tables."""
 QUIET_DAYS = 7
 """An order missing for longer than this before as-of is worth a word: a late export, or a wrong --as-of."""
 
@@ -37,27 +40,28 @@ def make_request(
     Raises:
         UnusableInput: a date, path, system or policy value can't be used.
     """
-    given = _overrides(overrides)
-    policy = load_policy(given)
-    known = contract.systems()
-    for system, path in (sources or {}).items():
-        if system not in known:
-            raise UnusableInput(f"--source {system}={path}: no system '{system}'; there are {', '.join(sorted(known))}")
-        if not Path(path).exists():
-            raise UnusableInput(f"--source {system}={path}: no such file or folder")
-    if raw is not None and not Path(raw).is_dir():
-        raise UnusableInput(f"--raw {raw}: no such folder")
+    policy = load_policy(overrides=overrides)
+    given = [Source(system, Path(path)) for system, path in (sources or {}).items()]
+    if raw is not None:
+        given.insert(0, Source(FILES, Path(raw)))
+    for source in given:
+        if source.system not in contract.systems():
+            known = ", ".join(contract.systems())
+            raise UnusableInput(
+                f"--source {source.system}={source.path}: no source system of this name; known: {known}"
+            )
+        if not source.path.exists():
+            option = f"--raw {raw}" if source.system == FILES else f"--source {source.system}={source.path}"
+            raise UnusableInput(f"{option}: no such file or folder")
     try:
-        day = date.fromisoformat(as_of) if as_of else yesterday(policy)
+        day = date.fromisoformat(as_of) if as_of else yesterday(policy.values)
     except ValueError:
         raise UnusableInput(f"--as-of {as_of}: not a date like 2024-03-31") from None
     return Request(
         home=home,
         as_of=day,
         policy=policy,
-        overrides=given,
-        raw=Path(raw).resolve() if raw else None,
-        sources={system: Path(path).resolve() for system, path in (sources or {}).items()},
+        sources=tuple(Source(source.system, source.path.absolute()) for source in given),
         forget=tuple(forget),
         backdate=backdate,
     )
@@ -75,12 +79,24 @@ def warehouse(run: Run) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def land(run: Run) -> Mapping[str, int]:
-    """Land new and changed files; returns rows by raw table."""
+    """Land new and changed files, take out what is to be forgotten; returns rows by raw table."""
     with run.step("land") as counts, warehouse(run) as con:
-        contract.ensure_raw_tables(con)
-        for step in STEPS:
+
+        def tell(file: landing.FileOutcome) -> None:
+            if file.action != "unchanged":
+                run.detail("land", f"{file.path.name}: {file.rows} rows {file.action}, {file.rejected} broken")
+
+        for path in run.request.forget:
+            run.note(f"{path}: {landing.forget(con, path)} rows forgotten")
+        report = landing.land(con, run.request.sources, run_id=run.run_id, scratch=run.home.tmp, on_file=tell)
+        for step in STEPS:  # dbt builds what it can before a step ran for the first time
             step.ensure(con)
-        return {}
+        for warning in report.warnings:
+            run.note(warning)
+        run.counts.update(files_read=len(report.read), rows_landed=report.rows)
+        counts.update(files=len(report.files), read=len(report.read), rows=report.rows, broken=report.rejected)
+        rows = landing.raw_rows(con)
+        return {table.identifier: rows.get((table.system, table.name), 0) for table in contract.raw_tables()}
 
 
 def check(run: Run, stage: str) -> Sequence[Any]:
@@ -88,12 +104,12 @@ def check(run: Run, stage: str) -> Sequence[Any]:
     from ritorno.quality import blocking, run_suites
 
     with run.step(f"check_{stage}") as counts:
-        results = run_suites(stage, run.home, run.request.as_of, run.run_id)
+        results = run_suites(run.home, stage, run.run_id, run.request.as_of)
         failed = blocking(results)
         counts.update(checks=len(results), failed=len(failed), warnings=sum(not result.success for result in results))
         for result in results:
             if not result.success and not result.blocks:
-                run.note(result.message)
+                run.note(f"warning: {result.message}")
         if failed:
             more = f" (and {len(failed) - 3} more)" if len(failed) > 3 else ""
             run.stop(f"check_{stage}", CheckFailed("; ".join(result.message for result in failed[:3]) + more))
@@ -159,16 +175,9 @@ def run_step(run: Run, step: PythonStep) -> Mapping[str, Any]:
     with run.step(step.name) as counts, warehouse(run) as con:
         with environment({"RITORNO_AS_OF": run.request.as_of.isoformat()}):
             step.ensure(con)
-            figures = step.run(con, run.request.policy)
+            figures = step.run(con, run.request.policy.values)
         counts.update(figures)
         return figures
-
-
-def ensure_step_outputs(run: Run) -> None:
-    """Make the tables that steps write, so that dbt can build a stage before the step ran for the first time."""
-    with warehouse(run) as con:
-        for step in STEPS:
-            step.ensure(con)
 
 
 def publish(run: Run, marts: Sequence[Mapping[str, Any]]) -> publishing.PublishedRun:
@@ -182,7 +191,7 @@ def publish(run: Run, marts: Sequence[Mapping[str, Any]]) -> publishing.Publishe
             run.run_id,
             run.request.as_of,
             backdated=run.backdated,
-            keep_runs=int(run.request.policy.get("keep_runs", 7)),
+            keep_runs=int(run.request.policy.values.get("keep_runs", 7)),
         )
         run.published = True
         run.counts.update(_totals(run), marts=len(published.row_counts))
@@ -229,26 +238,3 @@ def _warn_if_quiet(run: Run) -> None:
             f"the newest order is of {newest}, {days} days before {run.request.as_of}: recency and churn count them. "
             f"If the data ends there, say --as-of {newest}"
         )
-
-
-def _overrides(given: str | Path | Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Policy overrides from a YAML or JSON file, from JSON text, or as they are."""
-    import yaml
-
-    if given is None or isinstance(given, Mapping):
-        return dict(given or {})
-    text = str(given)
-    if not text.lstrip().startswith("{"):
-        path = Path(text)
-        if not path.is_file():
-            raise UnusableInput(f"--vars {text}: no such file (or JSON text like '{{\"count_refunds\": false}}')")
-        text = path.read_text(encoding="utf-8")
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UnusableInput(f"--vars: neither YAML nor JSON: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise UnusableInput(f"--vars: expected names and values, found {type(content).__name__}")
-    if set(content) == {"ritorno"} and isinstance(content["ritorno"], dict):
-        content = content["ritorno"]
-    return content

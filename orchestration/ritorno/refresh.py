@@ -48,6 +48,7 @@ def prepare_instance(home: Home) -> None:
         fresh.write_text(shipped, encoding="utf-8")
         fresh.replace(installed)
     os.environ["DAGSTER_HOME"] = str(home.dagster)
+    os.environ["RITORNO_EVENT_LOG"] = str(home.dagster / "history")
     os.environ["RITORNO_HOME"] = str(home.root)
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
     os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -88,7 +89,8 @@ def _execute(run: Run) -> None:
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
         if os.environ.get("DBG"):
-            for e in result.all_events: print(e.event_type_value, e.step_key, (e.message or "")[:200])
+            for e in result.all_events:
+                print(e.event_type_value, e.step_key, (e.message or "")[:200])
         if not result.success and run.stopped is None:
             run.stop("refresh", RefreshStopped(f"Dagster's run {result.run_id} failed; see {run.log_file}", 1))
 

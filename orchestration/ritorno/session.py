@@ -7,16 +7,17 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from ritorno.dbt import DbtProject
 from ritorno.errors import RitornoError, UnusableInput
 from ritorno.home import Home
+from ritorno.landing import Source
+from ritorno.policy import Policy
 from ritorno.publishing import published_run
 from ritorno.run_log import RunLog
 
@@ -60,20 +61,16 @@ class Request:
     Attributes:
         home: where it writes.
         as_of: the day the marts are a function of.
-        policy: the whole policy, overrides included.
-        overrides: what differs from dbt_project.yml.
-        raw: the folder of canonical files; None reads what stands in the warehouse's raw schema.
-        sources: files of other systems.
+        policy: the policy, with this run's overrides.
+        sources: folders and files to land; none reads what stands in the warehouse's raw schema.
         forget: landed files whose rows are to go.
         backdate: publish although a newer day is published.
     """
 
     home: Home
     as_of: date
-    policy: Mapping[str, Any]
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    raw: Path | None = None
-    sources: Mapping[str, Path] = field(default_factory=dict)
+    policy: Policy
+    sources: Sequence[Source] = ()
     forget: Sequence[str] = ()
     backdate: bool = False
 
@@ -132,7 +129,7 @@ class Run:
     @cached_property
     def dbt(self) -> DbtProject:
         """The dbt project with this run's policy."""
-        return DbtProject(self.home, self.request.overrides)
+        return DbtProject(self.home, self.request.policy.overrides)
 
     @property
     def seconds(self) -> float:

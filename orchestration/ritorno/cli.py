@@ -1,0 +1,249 @@
+"""The `ritorno` command. Everything heavy is imported inside the commands, so that --help answers at once."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from ritorno.errors import RitornoError, UnusableInput
+
+if TYPE_CHECKING:
+    from ritorno.refresh import Outcome
+    from ritorno.simulate import SimulationReport
+
+app = typer.Typer(
+    name="ritorno",
+    help="An open retention warehouse: raw orders and CRM tables in, checked customer marts out, every day.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", help="Folder everything is written below. Default: RITORNO_HOME, else ./var."),
+]
+DEMO_CUSTOMERS = 2_000
+DEMO_YEARS = 2.0
+DEMO_SEED = 7
+DEMO_END = date(2026, 6, 30)
+
+
+def _example(text: str) -> str:
+    return f"**Example:** `{text}`"
+
+
+@app.command(epilog=_example("ritorno simulate shop --customers 5000 --seed 1 --years 3"))
+def simulate(
+    out: Annotated[
+        Path, typer.Argument(help="A new or empty folder; raw tables go to OUT/raw, the truth to OUT/truth.")
+    ],
+    customers: Annotated[int, typer.Option(help="How many people and companies.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 1,
+    years: Annotated[float, typer.Option(help="Length of the history.")] = 3.0,
+    end: Annotated[str | None, typer.Option(help="Its last day, like 2026-06-30. Default: yesterday.")] = None,
+    dirt: Annotated[float, typer.Option(help="Share of broken rows in each table, below 0.04.")] = 0.01,
+    format: Annotated[str, typer.Option(help="csv or parquet.")] = "csv",
+) -> None:
+    """Write a believable shop whose truth is known: all raw tables, with dirt in them."""
+    last_day = _date(end, "--end") if end else _yesterday()
+    report = _simulate(out, customers, seed, years, last_day, dirt, format)
+    _print_simulation(report, last_day)
+
+
+@app.command(epilog=_example("ritorno refresh --raw exports/ --as-of 2026-06-30"))
+def refresh(
+    raw: Annotated[
+        Path | None, typer.Option("--raw", help="Folder with orders.csv, refunds.parquet, customers/…: see RAW tables.")
+    ] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="The day that is described. Default: yesterday, in business time.")
+    ] = None,
+    home: HomeOption = None,
+    vars: Annotated[
+        str | None, typer.Option("--vars", help="Policy for this run: a YAML or JSON file, or JSON text.")
+    ] = None,
+    source: Annotated[
+        list[str] | None, typer.Option("--source", help="SYSTEM=PATH: files of another system. May be repeated.")
+    ] = None,
+    forget: Annotated[
+        list[str] | None, typer.Option("--forget", help="A landed file whose rows are to go. May be repeated.")
+    ] = None,
+    backdate: Annotated[
+        bool, typer.Option("--backdate", help="Publish although a newer day is published here.")
+    ] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Give up at once if another refresh is running.")] = False,
+) -> None:
+    """Land new files, build, check and publish the marts.
+
+    Without --raw and --source the tables that a loader put into the warehouse's schema `raw` are used.
+
+    Ends with 0 when the marts are published, 1 when a check stopped it (what was published before stays), 2 when
+    input or arguments can't be used.
+    """
+    _refresh(
+        home=home,
+        raw=raw,
+        as_of=as_of,
+        vars=vars,
+        sources=source or [],
+        forget=forget or [],
+        backdate=backdate,
+        wait=not no_wait,
+    )
+
+
+@app.command(epilog=_example("ritorno demo --home /tmp/shop"))
+def demo(
+    home: HomeOption = None,
+    customers: Annotated[int, typer.Option(help="How many people and companies to simulate.")] = DEMO_CUSTOMERS,
+) -> None:
+    """Simulate a shop, refresh as of its last day, and show where to look and what it says."""
+    from ritorno.home import Home
+
+    root = Home.at(home).root / "demo" if home is None else Home.at(home).root
+    report = _simulate(root / "demo-raw", customers, DEMO_SEED, DEMO_YEARS, DEMO_END, 0.01, "csv")
+    _print_simulation(report, DEMO_END)
+    outcome = _refresh(home=root, raw=report.raw, as_of=DEMO_END.isoformat(), then_exit=False)
+    if outcome.exit_code == 0:
+        from ritorno.answers import print_answers
+
+        print_answers(outcome.run.home)
+    raise typer.Exit(outcome.exit_code)
+
+
+@app.command(epilog=_example("ritorno dev --raw exports/ --port 3000"))
+def dev(
+    home: HomeOption = None,
+    raw: Annotated[
+        Path | None, typer.Option("--raw", help="Folder of raw files that the schedule and the sensor refresh from.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port of the user interface.")] = 3000,
+    host: Annotated[str, typer.Option(help="Address it listens on.")] = "127.0.0.1",
+) -> None:
+    """Start Dagster: user interface, daily schedule, and the sensor on new files."""
+    import os
+
+    from ritorno.home import PROJECT_ROOT, Home
+    from ritorno.refresh import prepare_instance
+
+    chosen = Home.at(home)
+    if raw is not None and not raw.is_dir():
+        raise UnusableInput(f"--raw {raw}: no such folder")
+    prepare_instance(chosen)
+    if raw is not None:
+        os.environ["RITORNO_RAW"] = str(raw.resolve())
+    dagster = Path(sys.executable).with_name("dagster")
+    os.chdir(PROJECT_ROOT)
+    os.execv(dagster, [str(dagster), "dev", "-m", "ritorno.definitions", "-p", str(port), "-h", host])
+
+
+@app.command(epilog=_example("ritorno status"))
+def status(home: HomeOption = None) -> None:
+    """Say what is published and how fresh it is, how the last attempt went, and why it failed if it did."""
+    from ritorno.home import Home
+    from ritorno.status import print_status
+
+    print_status(Home.at(home))
+
+
+def _simulate(
+    out: Path, customers: int, seed: int, years: float, end: date, dirt: float, format: str
+) -> SimulationReport:
+    from ritorno.simulate import simulate as simulate_shop
+
+    if format not in ("csv", "parquet"):
+        raise UnusableInput(f"--format {format}: csv or parquet")
+    return simulate_shop(
+        out,
+        customers=customers,
+        seed=seed,
+        years=years,
+        end=end,
+        dirt=dirt,
+        format="csv" if format == "csv" else "parquet",
+    )
+
+
+def _refresh(
+    *,
+    home: Path | None,
+    raw: Path | None,
+    as_of: str | None,
+    vars: str | None = None,
+    sources: list[str] | None = None,
+    forget: list[str] | None = None,
+    backdate: bool = False,
+    wait: bool = True,
+    then_exit: bool = True,
+) -> Outcome:
+    from ritorno import pipeline
+    from ritorno.home import Home
+    from ritorno.refresh import refresh as run_refresh
+    from ritorno.terminal import Terminal, print_outcome
+
+    request = pipeline.make_request(
+        home=Home.at(home),
+        as_of=as_of,
+        raw=str(raw) if raw is not None else None,
+        sources=_pairs(sources or []),
+        overrides=vars,
+        forget=forget or [],
+        backdate=backdate,
+    )
+    with Terminal() as terminal:
+        outcome = run_refresh(request, terminal, wait=wait)
+    print_outcome(outcome)
+    if then_exit:
+        raise typer.Exit(outcome.exit_code)
+    return outcome
+
+
+def _pairs(sources: list[str]) -> dict[str, str]:
+    from ritorno.landing import parse_source
+
+    parsed = [parse_source(text) for text in sources]
+    return {source.system: str(source.path) for source in parsed}
+
+
+def _print_simulation(report: SimulationReport, end: date) -> None:
+    rows = sum(report.rows.values())
+    typer.echo(
+        f"Simulated {report.persons:,} people and companies up to {end}: {rows:,} rows in {len(report.rows)} tables "
+        f"below {report.raw} ({report.seconds:.1f} s)"
+    )
+    typer.echo(f"  ritorno refresh --raw {report.raw} --as-of {end}")
+
+
+def _date(text: str, option: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UnusableInput(f"{option} {text}: not a date like 2026-06-30") from None
+
+
+def _yesterday() -> date:
+    from ritorno.policy import load_policy
+    from ritorno.session import yesterday
+
+    return yesterday(load_policy().values)
+
+
+def _end(message: str, exit_code: int) -> NoReturn:
+    typer.echo(f"ritorno: {message}", err=True)
+    sys.exit(exit_code)
+
+
+def main() -> None:
+    """The command line's entry: errors that a user can mend become one message and an exit code."""
+    try:
+        app()
+    except RitornoError as error:
+        _end(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _end("interrupted; what was published before stays", 130)
