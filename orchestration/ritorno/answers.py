@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import duckdb
 from rich.console import Console
 from rich.table import Table
@@ -48,7 +50,13 @@ QUESTIONS: tuple[tuple[str, str, str], ...] = (
     (
         "Which orders don't count, and why?",
         "excluded_orders",
-        "select reason, count(*) as orders from marts.excluded_orders group by reason order by orders desc, reason limit 5",
+        """
+        select reason, count(*) as orders
+        from marts.excluded_orders
+        group by reason
+        order by orders desc, reason
+        limit 5
+        """,
     ),
 )
 
@@ -66,13 +74,19 @@ def print_answers(home: Home, console: Console | None = None) -> None:
             for column in result.description or ():
                 table.add_column(column[0].replace("_", " "))
             for row in result.fetchall():
-                table.add_row(
-                    *["" if value is None else f"{value:,}" if isinstance(value, int) else str(value) for value in row]
-                )
+                table.add_row(*map(_shown, row))
             console.print(table)
-    console.print(
-        f"Marts       {home.published / 'marts.duckdb'} (schema marts) and {home.published / 'parquet'}", soft_wrap=True
-    )
-    console.print(f"Checks      {home.docs}", soft_wrap=True)
-    console.print(f"Quarantine  {home.quarantine}", soft_wrap=True)
-    console.print(f"Next        ritorno status --home {home.root}   ·   ritorno dev --home {home.root}", soft_wrap=True)
+    where = {
+        "Marts": f"{home.published / 'marts.duckdb'} (schema marts) and {home.published / 'parquet'}",
+        "Checks": home.docs,
+        "Quarantine": home.quarantine,
+        "Next": f"ritorno status --home {home.root}   or   ritorno dev --home {home.root}",
+    }
+    for name, place in where.items():
+        console.print(f"{name:<12}{place}", soft_wrap=True)
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int | Decimal) else str(value)

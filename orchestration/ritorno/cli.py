@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
@@ -40,9 +41,7 @@ def _example(text: str) -> str:
 
 @app.command(epilog=_example("ritorno simulate shop --customers 5000 --seed 1 --years 3"))
 def simulate(
-    out: Annotated[
-        Path, typer.Argument(help="A new or empty folder; raw tables go to OUT/raw, the truth to OUT/truth.")
-    ],
+    out: Annotated[Path, typer.Argument(help="A new or empty folder; OUT/raw gets the tables.")],
     customers: Annotated[int, typer.Option(help="How many people and companies.")] = 10_000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 1,
     years: Annotated[float, typer.Option(help="Length of the history.")] = 3.0,
@@ -106,10 +105,10 @@ def demo(
     """Simulate a shop, refresh as of its last day, and show where to look and what it says."""
     from ritorno.home import Home
 
-    root = Home.at(home).root / "demo" if home is None else Home.at(home).root
-    report = _simulate(root / "demo-raw", customers, DEMO_SEED, DEMO_YEARS, DEMO_END, 0.01, "csv")
+    chosen = Home.at(home)
+    report = _simulate(chosen.demo, customers, DEMO_SEED, DEMO_YEARS, DEMO_END, 0.01, "csv")
     _print_simulation(report, DEMO_END)
-    outcome = _refresh(home=root, raw=report.raw, as_of=DEMO_END.isoformat(), then_exit=False)
+    outcome = _refresh(home=chosen.root, raw=report.raw, as_of=DEMO_END.isoformat(), then_exit=False)
     if outcome.exit_code == 0:
         from ritorno.answers import print_answers
 
@@ -127,8 +126,6 @@ def dev(
     host: Annotated[str, typer.Option(help="Address it listens on.")] = "127.0.0.1",
 ) -> None:
     """Start Dagster: user interface, daily schedule, and the sensor on new files."""
-    import os
-
     from ritorno.home import PROJECT_ROOT, Home
     from ritorno.refresh import prepare_instance
 
@@ -159,15 +156,8 @@ def _simulate(
 
     if format not in ("csv", "parquet"):
         raise UnusableInput(f"--format {format}: csv or parquet")
-    return simulate_shop(
-        out,
-        customers=customers,
-        seed=seed,
-        years=years,
-        end=end,
-        dirt=dirt,
-        format="csv" if format == "csv" else "parquet",
-    )
+    kind: Literal["csv", "parquet"] = "csv" if format == "csv" else "parquet"
+    return simulate_shop(out, customers=customers, seed=seed, years=years, end=end, dirt=dirt, format=kind)
 
 
 def _refresh(
@@ -247,3 +237,8 @@ def main() -> None:
         _end(str(error), error.exit_code)
     except KeyboardInterrupt:
         _end("interrupted; what was published before stays", 130)
+    except Exception as error:
+        if os.environ.get("RITORNO_DEBUG"):
+            raise
+        what = str(error).split("\n")[0]
+        _end(f"unexpected {type(error).__name__}: {what} (RITORNO_DEBUG=1 shows where)", 1)

@@ -64,7 +64,7 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = old
 
 
-# ---------------------------------------------------------------------------------------------- stages, from a manifest
+# --- stages, from a manifest
 
 
 @dataclass(frozen=True)
@@ -149,14 +149,14 @@ def stages(manifest: Manifest, steps: Sequence[PythonStep] = STEPS) -> Stages:
     return Stages(found, after)
 
 
-def tests_across_stages(manifest: Manifest, steps: Sequence[PythonStep] = STEPS) -> dict[str, list[str]]:
+def cross_stage_tests(manifest: Manifest, steps: Sequence[PythonStep] = STEPS) -> dict[str, list[str]]:
     """dbt tests that read models of two stages, with what they read.
 
     Such a test would hang on a model of one stage and run in another: Dagster couldn't block on it.
     """
     numbers = stage_of(manifest, steps)
     found = {}
-    for unique_id, node in manifest["nodes"].items():
+    for node in manifest["nodes"].values():
         if node["resource_type"] == "test":
             parents = [parent for parent in node["depends_on"]["nodes"] if not parent.startswith("source.")]
             if len({numbers[parent] for parent in parents}) > 1:
@@ -178,7 +178,7 @@ def marts(manifest: Manifest) -> list[Mapping[str, Any]]:
     return sorted(found, key=lambda node: str(node["name"]))
 
 
-# ------------------------------------------------------------------------------------------------- parsing and building
+# --- parsing and building
 
 
 @dataclass(frozen=True)

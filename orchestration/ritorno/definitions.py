@@ -43,7 +43,7 @@ MANIFEST: Manifest = DbtProject(HOME).manifest()
 STAGES = stages(MANIFEST)
 
 
-# ---------------------------------------------------------------------------------------------------- the run's session
+# --- the run's session
 
 
 class Session(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -103,7 +103,7 @@ def guarded(work: Callable[[], Any]) -> Any:  # noqa: ANN401
         raise dg.Failure(description=str(error), allow_retries=False) from error
 
 
-# ---------------------------------------------------------------------------------------------------------- raw tables
+# --- raw tables
 
 
 def raw_key(identifier: str) -> dg.AssetKey:
@@ -134,9 +134,9 @@ def land(context: dg.AssetExecutionContext, session: Session) -> Iterator[dg.Mat
         )
 
 
-def _checks(stage: str, key: Callable[[str], dg.AssetKey]) -> dg.AssetChecksDefinition | None:
-    """The expectations of a stage as asset checks; the critical ones block whatever reads the table."""
-    expected: Sequence[ExpectedCheck] = expected_checks(stage)
+def _checks(stage: str, known: Mapping[str, dg.AssetKey]) -> dg.AssetChecksDefinition | None:
+    """The expectations of a stage's known tables as asset checks; the critical ones block whatever reads the table."""
+    expected: Sequence[ExpectedCheck] = [check for check in expected_checks(stage) if check.table in known]
     if not expected:
         return None
 
@@ -145,19 +145,23 @@ def _checks(stage: str, key: Callable[[str], dg.AssetKey]) -> dg.AssetChecksDefi
         specs=[
             dg.AssetCheckSpec(
                 check.check_name,
-                asset=key(check.table),
+                asset=known[check.table],
                 description=check.reason,
                 blocking=check.severity == "critical",
             )
             for check in expected
         ],
+        can_subset=True,
         pool=POOL,
     )
     def check_stage(context: dg.AssetCheckExecutionContext, session: Session) -> Iterator[dg.AssetCheckResult]:
         for result in guarded(lambda: pipeline.check(session.run, stage)):
+            key = known.get(result.table)
+            if key is None or dg.AssetCheckKey(key, result.check_name) not in context.selected_asset_check_keys:
+                continue
             yield dg.AssetCheckResult(
                 passed=result.success,
-                asset_key=key(result.table),
+                asset_key=key,
                 check_name=result.check_name,
                 severity=(dg.AssetCheckSeverity.ERROR if result.severity == "critical" else dg.AssetCheckSeverity.WARN),
                 metadata={"observed": result.observed, "expected": result.expected, "why": result.reason},
@@ -166,17 +170,17 @@ def _checks(stage: str, key: Callable[[str], dg.AssetKey]) -> dg.AssetChecksDefi
     return check_stage
 
 
-# ------------------------------------------------------------------------------------------------------------ dbt models
+# --- dbt models
 
 
-class Translator(DagsterDbtTranslator):
+class Translator(DagsterDbtTranslator):  # type: ignore[misc]  # mypy does not follow dagster-dbt
     """Asset keys and groups that mirror the project: [schema, model], a group per model folder."""
 
     def get_asset_spec(
         self, manifest: Mapping[str, Any], unique_id: str, project: DagsterDbtProject | None
     ) -> dg.AssetSpec:
         """dbt's node as an asset."""
-        spec = super().get_asset_spec(manifest, unique_id, project)
+        spec: dg.AssetSpec = super().get_asset_spec(manifest, unique_id, project)
         props = self.get_resource_props(manifest, unique_id)
         return spec.replace_attributes(group_name=_group(props), owners=_owners(props))
 
@@ -211,7 +215,7 @@ TRANSLATOR = Translator()
 def _stage_assets(stage: Stage) -> dg.AssetsDefinition:
     """One dbt stage: its models as assets, their tests as checks."""
 
-    @dbt_assets(
+    @dbt_assets(  # type: ignore[untyped-decorator]
         name=stage.name,
         manifest=MANIFEST,
         select=" ".join(selector(MANIFEST["nodes"][unique_id]) for unique_id in stage.nodes),
@@ -227,7 +231,8 @@ def _stage_assets(stage: Stage) -> dg.AssetsDefinition:
                 yield _with_row_count(output, event, row_counts)
         guarded(result.raise_for_failures)
 
-    return build_stage
+    assets: dg.AssetsDefinition = build_stage
+    return assets
 
 
 def _chosen(context: dg.AssetExecutionContext, stage: Stage) -> list[str]:
@@ -256,7 +261,7 @@ def _with_row_count(output: Any, event: Mapping[str, Any], row_counts: Mapping[s
     return output
 
 
-# ----------------------------------------------------------------------------------------------- Python steps in between
+# --- Python steps in between
 
 
 def _model_key(name: str) -> dg.AssetKey:
@@ -289,7 +294,7 @@ def _step_assets(step: PythonStep) -> dg.AssetsDefinition:
     return run_step
 
 
-# ------------------------------------------------------------------------------------------------------------ publishing
+# --- publishing
 
 MARTS = marts(MANIFEST)
 
@@ -325,7 +330,7 @@ def publish(context: dg.AssetExecutionContext, session: Session) -> Iterator[dg.
         )
 
 
-# ----------------------------------------------------------------------------------------- the job, and when it starts
+# --- the job, and when it starts
 
 
 @dg.failure_hook(required_resource_keys={"session"})
@@ -386,8 +391,8 @@ def new_raw_files(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.S
 def _definitions() -> dg.Definitions:
     steps = [step for after in STAGES.steps.values() for step in after]
     checks = [
-        _checks("raw", raw_key),
-        _checks("marts", lambda table: dg.AssetKey(["marts", table])),
+        _checks("raw", {table.identifier: raw_key(table.identifier) for table in raw_tables()}),
+        _checks("marts", {mart["name"]: TRANSLATOR.get_asset_key(mart) for mart in MARTS}),
     ]
     return dg.Definitions(
         assets=[

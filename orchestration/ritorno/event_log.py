@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import SQLITE_BUSY_TIMEOUT_SECONDS
 from sqlalchemy import Connection, Engine, create_engine, event
+
+BUSY_SECONDS = 30
 
 
 def _relax(connection: Any, _: object) -> None:  # noqa: ANN401  SQLAlchemy's DB-API connection
@@ -33,7 +34,7 @@ class KeptOpenEventLog(SqliteEventLogStorage):
             if engine is None:
                 engine = create_engine(
                     self.conn_string_for_shard(shard),
-                    connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
+                    connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
                 )
                 event.listen(engine, "connect", _relax)
                 if shard not in self._initialized_dbs:

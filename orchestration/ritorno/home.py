@@ -68,6 +68,11 @@ class Home:
         return self.root / "data_docs"
 
     @property
+    def demo(self) -> Path:
+        """The simulated shop of `ritorno demo`; a home that has one takes no real data."""
+        return self.root / "demo-raw"
+
+    @property
     def lock(self) -> Path:
         """The file lock held by whoever opens the warehouse for writing."""
         return self.root / "refresh.lock"

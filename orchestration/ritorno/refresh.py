@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ritorno import lock
-from ritorno.errors import RitornoError
-from ritorno.home import PROJECT_ROOT, Home
+from ritorno.errors import RitornoError, UnusableInput
+from ritorno.home import Home
 from ritorno.session import Progress, Request, Run, active
 
 if TYPE_CHECKING:
@@ -61,6 +60,7 @@ def refresh(request: Request, progress: Progress, *, wait: bool = True) -> Outco
     Raises:
         RitornoError: it can't begin.
     """
+    _refuse_mixing(request)
     prepare_instance(request.home)
     with lock.hold(request.home, wait=wait, on_wait=progress.note):
         request.refuse_backdating()
@@ -88,9 +88,6 @@ def _execute(run: Run) -> None:
             tags={"ritorno/run": run.run_id, "ritorno/pid": str(os.getpid())},
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
-        if os.environ.get("DBG"):
-            for e in result.all_events:
-                print(e.event_type_value, e.step_key, (e.message or "")[:200])
         if not result.success and run.stopped is None:
             run.stop("refresh", RefreshStopped(f"Dagster's run {result.run_id} failed; see {run.log_file}", 1))
 
@@ -108,8 +105,12 @@ def _bury_the_dead(instance: DagsterInstance) -> None:
             instance.report_run_failed(dead, "the process ended without saying why (killed, or the machine went down)")
 
 
-def forget_home(home: Home) -> None:
-    """Remove a home altogether (the demo's, before it is made anew)."""
-    if home.root == PROJECT_ROOT or home.root in PROJECT_ROOT.parents:
-        raise ValueError(f"{home.root} is no home")
-    shutil.rmtree(home.root, ignore_errors=True)
+def _refuse_mixing(request: Request) -> None:
+    """Invented customers among real ones would be a quiet disaster."""
+    demo = request.home.demo
+    foreign = [source.path for source in request.sources if not source.path.is_relative_to(demo)]
+    if demo.exists() and foreign:
+        raise UnusableInput(
+            f"{request.home.root} holds the demo's simulated shop, which {foreign[0]} would be mixed with. "
+            f"Name another --home, or remove {request.home.root} first"
+        )

@@ -64,9 +64,8 @@ class Terminal:
         """A step ended."""
         self._stop()
         mark = "[green]✓[/green]" if status == "done" else "[red]✗[/red]"
-        shown = ", ".join(
-            f"{_figure(value)} {name.replace('_', ' ')}" for name, value in counts.items() if _shown(value)
-        )
+        figures = [f"{_figure(value)} {name.replace('_', ' ')}" for name, value in counts.items() if _is_figure(value)]
+        shown = ", ".join(figures)
         self.console.print(f"{mark} {label(step):<32} {seconds:>6.1f} s  [dim]{shown}[/dim]")
 
     def note(self, text: str) -> None:
@@ -74,7 +73,7 @@ class Terminal:
         self.console.print("! " + text, style="yellow", markup=False)
 
 
-def _shown(value: object) -> bool:
+def _is_figure(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -27,6 +27,7 @@ INSTANT = pa.timestamp("s", "UTC")
 ARROW_TYPES: Mapping[str, Any] = {
     "string": pa.string(),
     "json": pa.string(),
+    "timezone": pa.string(),
     "timestamp": INSTANT,
     "date": pa.date32(),
     "decimal": pa.decimal128(18, 2),
