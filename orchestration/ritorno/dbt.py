@@ -97,36 +97,43 @@ class Stages:
 
 
 def stage_of(manifest: Manifest, steps: Sequence[PythonStep] = STEPS) -> dict[str, int]:
-    """The stage of every enabled node, and of every step as `step.<name>` (the dbt stage it comes after)."""
+    """The stage of every enabled node and source, and of every step as `step.<name>` (the dbt stage it comes after).
+
+    A node comes after everything it reads. A model also waits for what its tests read, so that a test hangs on a
+    model of the stage it runs in, and can stop what comes after.
+
+    Raises:
+        UnusableInput: a step reads a model that isn't there, or a test waits for what its own model feeds.
+    """
     producers = {output: step for step in steps for output in step.outputs}
     by_name = {node["name"]: unique_id for unique_id, node in manifest["nodes"].items() if _is_built(node)}
-    known: dict[str, int] = {}
-
-    def of_step(step: PythonStep) -> int:
-        key = f"step.{step.name}"
-        if key not in known:
-            missing = [name for name in step.inputs if name not in by_name]
-            if missing:
-                raise UnusableInput(f"step {step.name} reads {', '.join(missing)}, which the dbt project doesn't have")
-            known[key] = max((of_node(by_name[name]) for name in step.inputs), default=0)
-        return known[key]
-
-    def of_node(unique_id: str) -> int:
-        if unique_id not in known:
-            if unique_id.startswith("source."):
-                source = manifest["sources"][unique_id]
-                step = producers.get(f"{source['source_name']}.{source['name']}")
-                known[unique_id] = of_step(step) + 1 if step else 0
-            else:
-                upstream = manifest["nodes"][unique_id]["depends_on"].get("nodes", [])
-                known[unique_id] = max((of_node(parent) for parent in upstream), default=0)
-        return known[unique_id]
-
-    for unique_id, node in manifest["nodes"].items():
-        if _is_built(node) or node["resource_type"] == "test":
-            of_node(unique_id)
+    known: dict[str, int] = dict.fromkeys(manifest["sources"], 0)
+    known |= {unique_id: 0 for unique_id, node in manifest["nodes"].items() if _has_stage(node)}
+    known |= {f"step.{step.name}": 0 for step in steps}
+    reads: list[tuple[str, str, int]] = []  # (who comes after, whom, by how many stages)
     for step in steps:
-        of_step(step)
+        missing = [name for name in step.inputs if name not in by_name]
+        if missing:
+            raise UnusableInput(f"step {step.name} reads {', '.join(missing)}, which the dbt project doesn't have")
+        reads.extend((f"step.{step.name}", by_name[name], 0) for name in step.inputs)
+    for unique_id, source in manifest["sources"].items():
+        writer = producers.get(f"{source['source_name']}.{source['name']}")
+        if writer:
+            reads.append((unique_id, f"step.{writer.name}", 1))
+    for unique_id, node in manifest["nodes"].items():
+        if _has_stage(node):
+            reads.extend((unique_id, parent, 0) for parent in node["depends_on"]["nodes"] if parent in known)
+            attached = node.get("attached_node")
+            if attached in manifest["nodes"]:
+                reads.append((attached, unique_id, 0))
+    changed = True
+    while changed:
+        changed = False
+        for after, before, by in reads:
+            if known[after] < known[before] + by:
+                known[after], changed = known[before] + by, True
+                if known[after] > len(steps):
+                    raise UnusableInput(f"{after} waits for {before}, which it feeds itself through a Python step")
     return known
 
 
@@ -150,18 +157,24 @@ def stages(manifest: Manifest, steps: Sequence[PythonStep] = STEPS) -> Stages:
 
 
 def cross_stage_tests(manifest: Manifest, steps: Sequence[PythonStep] = STEPS) -> dict[str, list[str]]:
-    """dbt tests that read models of two stages, with what they read.
+    """dbt tests that hang on no single model of their stage, with what they read.
 
-    Such a test would hang on a model of one stage and run in another: Dagster couldn't block on it.
+    Such a test is no asset check: Dagster could neither show nor block on it.
     """
     numbers = stage_of(manifest, steps)
     found = {}
-    for node in manifest["nodes"].values():
+    for unique_id, node in manifest["nodes"].items():
         if node["resource_type"] == "test":
             parents = [parent for parent in node["depends_on"]["nodes"] if not parent.startswith("source.")]
-            if len({numbers[parent] for parent in parents}) > 1:
+            attached = node.get("attached_node")
+            home = [attached] if attached else parents
+            if parents and (len(home) != 1 or numbers[home[0]] != numbers[unique_id]):
                 found[node["name"]] = sorted(parents)
     return found
+
+
+def _has_stage(node: Mapping[str, Any]) -> bool:
+    return _is_built(node) or node["resource_type"] == "test"
 
 
 def _is_built(node: Mapping[str, Any]) -> bool:

@@ -134,38 +134,52 @@ def land(context: dg.AssetExecutionContext, session: Session) -> Iterator[dg.Mat
         )
 
 
-def _checks(stage: str, known: Mapping[str, dg.AssetKey]) -> dg.AssetChecksDefinition | None:
-    """The expectations of a stage's known tables as asset checks; the critical ones block whatever reads the table."""
-    expected: Sequence[ExpectedCheck] = [check for check in expected_checks(stage) if check.table in known]
-    if not expected:
-        return None
+def checked_key(stage: str) -> dg.AssetKey:
+    """What everything that relies on a stage's checks waits for."""
+    return dg.AssetKey(["checked", stage])
 
-    @dg.multi_asset_check(
+
+def _checks(stage: str, known: Mapping[str, dg.AssetKey]) -> dg.AssetsDefinition:
+    """The expectations of a stage's known tables, each an asset check on its table.
+
+    One asset stands for "this stage is checked", and what comes after waits for it: a critical check that fails fails
+    this step. (Dagster's own `blocking` would put the checks of one mart before the next mart, in many rounds.)
+    """
+    expected: Sequence[ExpectedCheck] = [check for check in expected_checks(stage) if check.table in known]
+
+    @dg.multi_asset(
         name=f"check_{stage}",
         specs=[
-            dg.AssetCheckSpec(
-                check.check_name,
-                asset=known[check.table],
-                description=check.reason,
-                blocking=check.severity == "critical",
+            dg.AssetSpec(
+                checked_key(stage),
+                deps=list(known.values()),
+                description=f"The {stage} tables hold what expectations/{stage}.*.yml ask for.",
+                group_name="checked",
+                kinds={"greatexpectations"},
             )
+        ],
+        check_specs=[
+            dg.AssetCheckSpec(check.check_name, asset=known[check.table], description=check.reason)
             for check in expected
         ],
-        can_subset=True,
+        allow_arbitrary_check_specs=True,
         pool=POOL,
     )
-    def check_stage(context: dg.AssetCheckExecutionContext, session: Session) -> Iterator[dg.AssetCheckResult]:
-        for result in guarded(lambda: pipeline.check(session.run, stage)):
-            key = known.get(result.table)
-            if key is None or dg.AssetCheckKey(key, result.check_name) not in context.selected_asset_check_keys:
-                continue
-            yield dg.AssetCheckResult(
-                passed=result.success,
-                asset_key=key,
-                check_name=result.check_name,
-                severity=(dg.AssetCheckSeverity.ERROR if result.severity == "critical" else dg.AssetCheckSeverity.WARN),
-                metadata={"observed": result.observed, "expected": result.expected, "why": result.reason},
-            )
+    def check_stage(context: dg.AssetExecutionContext, session: Session) -> Iterator[Any]:
+        results = guarded(lambda: pipeline.check(session.run, stage))
+        for result in results:
+            if result.table in known:
+                yield dg.AssetCheckResult(
+                    passed=result.success,
+                    asset_key=known[result.table],
+                    check_name=result.check_name,
+                    severity=(
+                        dg.AssetCheckSeverity.ERROR if result.severity == "critical" else dg.AssetCheckSeverity.WARN
+                    ),
+                    metadata={"observed": result.observed, "expected": result.expected, "why": result.reason},
+                )
+        guarded(lambda: pipeline.stop_if_blocked(stage, results))
+        yield dg.MaterializeResult(asset_key=checked_key(stage), metadata={"checks": len(results)})
 
     return check_stage
 
@@ -182,6 +196,10 @@ class Translator(DagsterDbtTranslator):  # type: ignore[misc]  # mypy does not f
         """dbt's node as an asset."""
         spec: dg.AssetSpec = super().get_asset_spec(manifest, unique_id, project)
         props = self.get_resource_props(manifest, unique_id)
+        if any(str(parent).startswith("source.") for parent in props.get("depends_on", {}).get("nodes", [])):
+            # once more for a memoised spec changes nothing: dependencies are by key
+            deps = {dep.asset_key: dep for dep in [*spec.deps, dg.AssetDep(checked_key("raw"))]}
+            spec = spec.replace_attributes(deps=list(deps.values()))
         return spec.replace_attributes(group_name=_group(props), owners=_owners(props))
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
@@ -304,7 +322,7 @@ MARTS = marts(MANIFEST)
     specs=[
         dg.AssetSpec(
             dg.AssetKey(["published", mart["name"]]),
-            deps=[TRANSLATOR.get_asset_key(mart)],
+            deps=[TRANSLATOR.get_asset_key(mart), checked_key("marts")],
             description=mart["description"],
             group_name="published",
             kinds={"duckdb", "parquet"},
@@ -390,18 +408,17 @@ def new_raw_files(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.S
 
 def _definitions() -> dg.Definitions:
     steps = [step for after in STAGES.steps.values() for step in after]
-    checks = [
-        _checks("raw", {table.identifier: raw_key(table.identifier) for table in raw_tables()}),
-        _checks("marts", {mart["name"]: TRANSLATOR.get_asset_key(mart) for mart in MARTS}),
-    ]
+    raw = {table.identifier: raw_key(table.identifier) for table in raw_tables()}
+    built = {mart["name"]: TRANSLATOR.get_asset_key(mart) for mart in MARTS}
     return dg.Definitions(
         assets=[
             land,
+            _checks("raw", raw),
             *[_stage_assets(stage) for stage in STAGES.dbt if stage.nodes],
             *[_step_assets(step) for step in steps],
-            *([publish] if MARTS else []),
+            _checks("marts", built),
+            publish,
         ],
-        asset_checks=[check for check in checks if check is not None],
         jobs=[refresh],
         schedules=[daily],
         sensors=[new_raw_files],

@@ -16,6 +16,7 @@ from ritorno.errors import CheckFailed, UnusableInput
 from ritorno.home import Home
 from ritorno.landing import Source
 from ritorno.policy import load_policy
+from ritorno.quality import CheckResult, blocking, run_suites
 from ritorno.session import Request, Run, yesterday
 from ritorno.steps import STEPS, PythonStep
 
@@ -99,10 +100,8 @@ def land(run: Run) -> Mapping[str, int]:
         return {table.identifier: rows.get((table.system, table.name), 0) for table in contract.raw_tables()}
 
 
-def check(run: Run, stage: str) -> Sequence[Any]:
+def check(run: Run, stage: str) -> Sequence[CheckResult]:
     """Hold a stage's tables against their expectations; a critical failure becomes the run's reason to stop."""
-    from ritorno.quality import blocking, run_suites
-
     with run.step(f"check_{stage}") as counts:
         results = run_suites(run.home, stage, run.run_id, run.request.as_of)
         failed = blocking(results)
@@ -110,10 +109,25 @@ def check(run: Run, stage: str) -> Sequence[Any]:
         for result in results:
             if not result.success and not result.blocks:
                 run.note(f"warning: {result.message}")
-        if failed:
-            more = f" (and {len(failed) - 3} more)" if len(failed) > 3 else ""
-            run.stop(f"check_{stage}", CheckFailed("; ".join(result.message for result in failed[:3]) + more))
+        if failed:  # told now, raised by stop_if_blocked once Dagster has seen every result
+            run.stop(f"check_{stage}", _blocked(failed))
         return results
+
+
+def stop_if_blocked(stage: str, results: Sequence[CheckResult]) -> None:
+    """End the stage if a critical check failed.
+
+    Raises:
+        CheckFailed: names the checks.
+    """
+    failed = blocking([result for result in results if result.stage == stage])
+    if failed:
+        raise _blocked(failed)
+
+
+def _blocked(failed: Sequence[CheckResult]) -> CheckFailed:
+    more = f" (and {len(failed) - 3} more)" if len(failed) > 3 else ""
+    return CheckFailed("; ".join(result.message for result in failed[:3]) + more)
 
 
 def build(run: Run, stage: Stage, unique_ids: Sequence[str], manifest: Manifest) -> tuple[BuildResult, dict[str, int]]:

@@ -149,6 +149,8 @@ class Run:
         handler = logging.FileHandler(self.log_file, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self.logger.addHandler(handler)
+        logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+        logging.getLogger("great_expectations").setLevel(logging.WARNING)
         self.logger.setLevel(logging.INFO)
         self.logger.propagate = False
         self._log.start(self.run_id, self.request.as_of, self.backdated)
@@ -160,6 +162,7 @@ class Run:
         finally:
             self._finish()
             self.logger.removeHandler(handler)
+            logging.getLogger().removeHandler(handler)
             handler.close()
 
     def _finish(self) -> None:
