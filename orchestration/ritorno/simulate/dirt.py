@@ -131,6 +131,10 @@ def _damage(table: str, kind: str, rows: pa.Table, serial: int) -> pa.Table:
         assert declared.parent is not None
         return _replace(rows, declared.parent[0], pa.array([f"nobody-{serial + i}" for i in range(n)]))
     column, value = next((c, v) for k, _, c, v in SPECIAL[table] if k == kind)
+    if kind == "unknown_currency":
+        # an order that would count, so that its currency is all there is to object to
+        for name, plain in (("status", "paid"), ("is_test", False), ("cancelled_at", None), ("deleted_at", None)):
+            rows = _replace(rows, name, pa.array([plain] * n, rows.schema.field(name).type))
     if kind == "overdraft":
         rows = _replace(rows, "type", pa.array(["redeem"] * n))
     return _replace(rows, column, pa.array([str(value)] * n))
