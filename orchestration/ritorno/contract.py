@@ -128,9 +128,11 @@ def ensure_raw_tables(con: duckdb.DuckDBPyConnection, root: Path = PROJECT_ROOT)
     con.execute(f"create schema if not exists {RAW_SCHEMA}")
     existing: dict[str, set[str]] = {}
     for name, column in con.execute(
-        "select table_name, column_name from duckdb_columns() where schema_name = ?", [RAW_SCHEMA]
+        "select table_name, column_name from duckdb_columns() "
+        "where schema_name = ? and database_name = current_database()",
+        [RAW_SCHEMA],
     ).fetchall():
-        existing.setdefault(name, set()).add(column)
+        existing.setdefault(name, set()).add(column.lower())
     for table in raw_tables(root):
         wanted = dict.fromkeys(table.column_names, "VARCHAR") | dict(BOOKKEEPING)
         if table.identifier not in existing:
@@ -138,5 +140,5 @@ def ensure_raw_tables(con: duckdb.DuckDBPyConnection, root: Path = PROJECT_ROOT)
             con.execute(f"create table {table.relation} ({columns})")
             continue
         for name, kind in wanted.items():
-            if name not in existing[table.identifier]:
+            if name.lower() not in existing[table.identifier]:
                 con.execute(f'alter table {table.relation} add column "{name}" {kind}')

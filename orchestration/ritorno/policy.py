@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -91,6 +92,7 @@ class PolicyValues(BaseModel):
 
     invalid_order_statuses: Statuses
     known_order_statuses: Statuses
+    successful_payment_statuses: Statuses
     count_zero_orders: bool
     count_refunds: bool
 
@@ -267,7 +269,7 @@ def _described(detail: Mapping[str, Any]) -> str:
         return f"{name}: {message}"
     hint = ""
     if detail["type"] == "literal_error" and isinstance(detail["input"], str):
-        hint = _did_you_mean(detail["input"], str(detail["ctx"]["expected"]).replace("'", "").split(" or "))
+        hint = _did_you_mean(detail["input"], re.findall(r"'([^']*)'", str(detail["ctx"]["expected"])))
     return f"{name}: expected {message.removeprefix('a ')}, found {_shown(detail['input'])}{hint}"
 
 

@@ -5,8 +5,8 @@ used where a person can read it.
 """
 
 from ritorno.landing.events import newest_event_dates, newest_order_date
-from ritorno.landing.land import FileOutcome, LandingReport, forget, land, raw_rows, rejected_rows
 from ritorno.landing.quarantine_files import export_quarantine
+from ritorno.landing.run import FileOutcome, LandingReport, forget, land, raw_rows, rejected_rows
 from ritorno.landing.sources import Discovery, RawFile, Source, discover, parse_source
 
 __all__ = [

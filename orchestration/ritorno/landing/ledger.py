@@ -112,13 +112,16 @@ def record(
         ],
     )  # fmt: skip
     if rejects:
-        con.executemany(
-            "insert into landing.rejects values (?, ?, ?, ?, ?, ?, ?, ?)",
+        # One statement for all: executemany takes a millisecond a row.
+        con.execute(
+            "insert into landing.rejects select ?, ?, ?, unnest(?::bigint[]), ?, unnest(?::varchar[]), "
+            "unnest(?::varchar[]), unnest(?::varchar[])",
             [
-                [table.system, table.name, file, reject.line, batch, reject.column, reject.value, reject.reason]
-                for reject in rejects
+                table.system, table.name, file, [reject.line for reject in rejects], batch,
+                [reject.column for reject in rejects], [reject.value for reject in rejects],
+                [reject.reason for reject in rejects],
             ],
-        )
+        )  # fmt: skip
 
 
 def touch(con: duckdb.DuckDBPyConnection, path: Path, stamp: Stamp) -> None:

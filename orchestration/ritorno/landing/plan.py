@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,12 @@ from ritorno.contract import BOOKKEEPING, RawTable
 from ritorno.errors import UnusableInput
 from ritorno.landing import csv_files, sql
 from ritorno.landing.sources import RawFile, did_you_mean
+
+MAX_REJECTS = 100_000
+"""More broken rows than this in one file, and it isn't the rows that are broken."""
+
+DAMAGE = (duckdb.InvalidInputException, duckdb.IOException, duckdb.ConversionException, duckdb.SerializationException)
+"""What DuckDB raises for a file's faults, as against running out of memory or a fault of its own."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +40,28 @@ class Stamp:
 
 
 @dataclass(frozen=True)
+class CsvRows:
+    """Where the good rows of a CSV file are read from.
+
+    Attributes:
+        path: the file itself if every line is a row, else a copy of the good rows with their line in front.
+        rows: how many there are.
+    """
+
+    path: Path
+    dialect: csv_files.Dialect
+    has_lines: bool
+    rows: int
+    rejects: tuple[csv_files.Reject, ...] = ()
+
+
+@dataclass(frozen=True)
 class FilePlan:
     """A file that was understood and is to be landed.
 
     Attributes:
         columns: the file's column names → the raw table's, in the file's order.
-        types: DuckDB types by the raw table's column names.
+        types: DuckDB types by the raw table's column names, as they are landed.
         filled: the raw table's columns in which the file has a value (all of them for CSV, which has no types).
     """
 
@@ -48,7 +71,7 @@ class FilePlan:
     columns: Mapping[str, str]
     types: Mapping[str, str]
     filled: frozenset[str]
-    scan: csv_files.Scan | None = None
+    csv: CsvRows | None = None
 
     @property
     def extra(self) -> tuple[str, ...]:
@@ -57,13 +80,13 @@ class FilePlan:
         return tuple(column for column in self.columns.values() if column not in known)
 
 
-def plan_file(con: duckdb.DuckDBPyConnection, file: RawFile, stamp: Stamp) -> FilePlan:
-    """Read the whole file and say how it is to be landed.
+def plan_file(con: duckdb.DuckDBPyConnection, file: RawFile, stamp: Stamp, scratch: Path) -> FilePlan:
+    """Read the whole file and say how it is to be landed; a copy of an irregular one's rows goes to `scratch`.
 
     Raises:
         UnusableInput: it is no CSV or Parquet, or its columns don't fit the contract.
     """
-    plan = _plan_parquet(con, file, stamp) if file.is_parquet else _plan_csv(file, stamp)
+    plan = _plan_parquet(con, file, stamp) if file.is_parquet else _plan_csv(file, stamp, scratch)
     refuse_if_changed(file.path, stamp)
     return plan
 
@@ -91,11 +114,36 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _plan_csv(file: RawFile, stamp: Stamp) -> FilePlan:
+def _plan_csv(file: RawFile, stamp: Stamp, scratch: Path) -> FilePlan:
     found = csv_files.scan(file.path, file.table.column_names)
     columns = match_columns(file, found.dialect.header)
     types = dict.fromkeys(columns.values(), "VARCHAR")
-    return FilePlan(file, stamp, found.sha256, columns, types, frozenset(types), found)
+    rows = (
+        CsvRows(file.path, found.dialect, False, found.rows)
+        if found.is_clean
+        else _copy_good_rows(file.path, found.dialect, scratch)
+    )
+    return FilePlan(file, stamp, found.sha256, columns, types, frozenset(types), rows)
+
+
+def _copy_good_rows(path: Path, dialect: csv_files.Dialect, scratch: Path) -> CsvRows:
+    delimiter, rows = dialect.delimiter.encode(), 0
+    rejects: list[csv_files.Reject] = []
+    handle, name = tempfile.mkstemp(suffix=".csv", dir=scratch)
+    with os.fdopen(handle, "wb") as copy:
+        copy.write(delimiter.join([b"line", *(b"c" for _ in dialect.header)]) + b"\n")
+        for item in csv_files.split(path, dialect):
+            if isinstance(item, csv_files.Row):
+                copy.write(b"%d%b%b\n" % (item.line, delimiter, item.record))
+                rows += 1
+            elif len(rejects) >= MAX_REJECTS:
+                raise UnusableInput(
+                    f"{path}, line {item.line}: more than {MAX_REJECTS:,} broken rows, here: {item.reason}. "
+                    f"Check the delimiter (taken for {dialect.delimiter!r}) and the quotes, and deliver it again."
+                )
+            else:
+                rejects.append(item)
+    return CsvRows(Path(name), dialect, True, rows, tuple(rejects))
 
 
 def _plan_parquet(con: duckdb.DuckDBPyConnection, file: RawFile, stamp: Stamp) -> FilePlan:
@@ -114,16 +162,36 @@ def _plan_parquet(con: duckdb.DuckDBPyConnection, file: RawFile, stamp: Stamp) -
         columns = match_columns(file, top)
         described = con.execute(f"describe select * from read_parquet({sql.text(glob_safe(path))})").fetchall()
         types = {columns[column]: kind for column, kind, *_ in described}
-        # Every value is read once here, so that a damaged page is found before anything is changed.
+        # The hash reads every value once (counts alone don't), so a damaged page is found before anything changes.
+        counted = ", ".join(f"count({sql.name(column)})" for column in columns)
         counts = con.execute(
-            f"select {', '.join(f'count({sql.name(column)})' for column in columns)} "
-            f"from read_parquet({sql.text(glob_safe(path))})"
+            f"select {counted}, bit_xor(hash({sql.names(columns)})) from read_parquet({sql.text(glob_safe(path))})"
         ).fetchone()
-    except duckdb.Error as error:
+        types |= dict.fromkeys(_float_ids(con, file, columns, types), "BIGINT")
+    except DAMAGE as error:
         raise damaged_parquet(path, error) from error
     assert counts is not None
-    filled = frozenset(target for target, count in zip(columns.values(), counts, strict=True) if count)
+    filled = frozenset(target for target, count in zip(columns.values(), counts[:-1], strict=True) if count)
     return FilePlan(file, stamp, sha256_of(path), columns, types, filled)
+
+
+def _float_ids(
+    con: duckdb.DuckDBPyConnection, file: RawFile, columns: Mapping[str, str], types: Mapping[str, str]
+) -> list[str]:
+    """Columns declared as text that come as whole floats: what pandas makes of whole numbers with gaps.
+
+    Without this, customer 17850 of one table would be 17850.0 in another and never meet it.
+    """
+    declared = {column.name for column in file.table.columns if column.data_type == "string"}
+    suspects = [(name, to) for name, to in columns.items() if to in declared and types[to] in ("DOUBLE", "FLOAT")]
+    if not suspects:
+        return []
+    whole = (
+        f"bool_and({sql.name(c)} = trunc({sql.name(c)}) and abs({sql.name(c)}) < 9007199254740992)" for c, _ in suspects
+    )
+    row = con.execute(f"select {', '.join(whole)} from read_parquet({sql.text(glob_safe(file.path))})").fetchone()
+    assert row is not None
+    return [to for (_, to), is_whole in zip(suspects, row, strict=True) if is_whole]
 
 
 def damaged_parquet(path: Path, error: duckdb.Error) -> UnusableInput:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +12,9 @@ import duckdb
 from ritorno.contract import BOOKKEEPING, RAW_SCHEMA
 from ritorno.errors import UnusableInput
 from ritorno.landing import csv_files, ledger, sql
-from ritorno.landing.csv_files import Reject, Row
-from ritorno.landing.plan import FilePlan, damaged_parquet, glob_safe, refuse_if_changed
+from ritorno.landing.plan import DAMAGE, FilePlan, damaged_parquet, glob_safe, refuse_if_changed
 
 TEXT = "VARCHAR"
-MAX_REJECTS = 100_000
-"""More broken rows than this in one file, and it isn't the rows that are broken."""
 
 
 @dataclass(frozen=True)
@@ -43,33 +38,28 @@ def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
         raise
 
 
-def write(con: duckdb.DuckDBPyConnection, plan: FilePlan, scratch: Path, run_id: str | None) -> Written:
+def write(con: duckdb.DuckDBPyConnection, plan: FilePlan, run_id: str | None) -> Written:
     """Replace all rows that came from the plan's path by the file's, with its ledger entry, in one transaction.
 
     Raises:
         UnusableInput: the file changed since it was planned, or can't be read after all.
     """
-    scratch.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="landing-", dir=scratch))
-    try:
-        rejects, good_rows, reader = _reader(plan, folder)
-        with transaction(con):
-            batch = ledger.next_batch(con)
-            try:
-                _replace_rows(con, plan, batch, reader)
-            except duckdb.Error as error:
-                raise _unreadable(plan, error) from error
-            rows = _landed_rows(con, plan)
-            refuse_if_changed(plan.file.path, plan.stamp)
-            if good_rows is not None and rows != good_rows:
-                raise UnusableInput(
-                    f"{plan.file.path}: {good_rows:,} rows were counted but {rows:,} read. Save the file as plain CSV "
-                    "(UTF-8, comma, double quotes) or Parquet and deliver it again."
-                )
-            ledger.end(con, plan.file.path, "superseded")
-            ledger.record(con, plan, batch, rows, rejects, run_id)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    rejects = plan.csv.rejects if plan.csv else ()
+    with transaction(con):
+        batch = ledger.next_batch(con)
+        try:
+            _replace_rows(con, plan, batch)
+        except DAMAGE as error:
+            raise _unreadable(plan, error) from error
+        rows = _landed_rows(con, plan)
+        refuse_if_changed(plan.file.path, plan.stamp)
+        if plan.csv and rows != plan.csv.rows:
+            raise UnusableInput(
+                f"{plan.file.path}: {plan.csv.rows:,} rows were counted but {rows:,} read. Save the file as plain CSV "
+                "(UTF-8, comma, double quotes) or Parquet and deliver it again."
+            )
+        ledger.end(con, plan.file.path, "superseded")
+        ledger.record(con, plan, batch, rows, rejects, run_id)
     return Written(batch, rows, len(rejects))
 
 
@@ -79,22 +69,24 @@ def _unreadable(plan: FilePlan, error: duckdb.Error) -> UnusableInput:
     return UnusableInput(f"{plan.file.path}: could not be read as CSV. {error}")
 
 
-def _reader(plan: FilePlan, folder: Path) -> tuple[list[Reject], int | None, str]:
-    """(broken rows, number of good rows if known, a select of the table's columns and _ritorno_line)."""
-    targets = list(plan.columns.items())
-    if plan.scan is None:
+def _reader(plan: FilePlan) -> str:
+    """A select of the table's columns and _ritorno_line from the file."""
+    if plan.csv is None:
         source = f"read_parquet({sql.text(glob_safe(plan.file.path))}, file_row_number = true)"
-        columns = ", ".join(f"{sql.name(column)} as {sql.name(target)}" for column, target in targets)
-        return [], None, f'select {columns}, file_row_number + 1 as "_ritorno_line" from {source}'
-    fields = {f"c{at}": target for at, (_, target) in enumerate(targets)}
+        columns = ", ".join(
+            f"cast({sql.name(column)} as {plan.types[target]}) as {sql.name(target)}"
+            for column, target in plan.columns.items()
+        )
+        return f'select {columns}, file_row_number + 1 as "_ritorno_line" from {source}'
+    fields = {f"c{at}": target for at, target in enumerate(plan.columns.values())}
     columns = ", ".join(f"{field} as {sql.name(target)}" for field, target in fields.items())
-    if plan.scan.is_clean:
-        # A window without partition or order streams in the file's order, whatever preserve_insertion_order says.
-        source = _read_csv(plan.file.path, plan.scan.dialect, dict.fromkeys(fields, TEXT))
-        return [], plan.scan.rows, f'select {columns}, row_number() over () + 1 as "_ritorno_line" from {source}'
-    rows, rejects = _copy_good_rows(plan, plan.scan.dialect, folder / "rows.csv")
-    source = _read_csv(folder / "rows.csv", plan.scan.dialect, {"line": "BIGINT", **dict.fromkeys(fields, TEXT)})
-    return rejects, rows, f'select {columns}, line as "_ritorno_line" from {source}'
+    types = dict.fromkeys(fields, TEXT)
+    if plan.csv.has_lines:
+        source = _read_csv(plan.csv.path, plan.csv.dialect, {"line": "BIGINT", **types})
+        return f'select {columns}, line as "_ritorno_line" from {source}'
+    # A window without partition or order streams in the file's order, whatever preserve_insertion_order says.
+    source = _read_csv(plan.csv.path, plan.csv.dialect, types)
+    return f'select {columns}, row_number() over () + 1 as "_ritorno_line" from {source}'
 
 
 def _read_csv(path: Path, dialect: csv_files.Dialect, columns: Mapping[str, str]) -> str:
@@ -106,31 +98,10 @@ def _read_csv(path: Path, dialect: csv_files.Dialect, columns: Mapping[str, str]
     )
 
 
-def _copy_good_rows(plan: FilePlan, dialect: csv_files.Dialect, target: Path) -> tuple[int, list[Reject]]:
-    """The good rows with their line in front into `target`; returns their number and the broken ones."""
-    delimiter, rows = dialect.delimiter.encode(), 0
-    rejects: list[Reject] = []
-    with target.open("wb") as scratch:
-        scratch.write(delimiter.join([b"line", *(b"c" for _ in dialect.header)]) + b"\n")
-        for item in csv_files.split(plan.file.path, dialect):
-            if isinstance(item, Row):
-                scratch.write(b"%d%b%b\n" % (item.line, delimiter, item.record))
-                rows += 1
-            elif len(rejects) >= MAX_REJECTS:
-                raise UnusableInput(
-                    f"{plan.file.path}, line {item.line}: more than {MAX_REJECTS:,} broken rows, here: {item.reason}. "
-                    f"Check the delimiter (taken for {dialect.delimiter!r}) and the quotes, and deliver it again."
-                )
-            else:
-                rejects.append(item)
-    return rows, rejects
-
-
-def _replace_rows(con: duckdb.DuckDBPyConnection, plan: FilePlan, batch: int, reader: str) -> None:
+def _replace_rows(con: duckdb.DuckDBPyConnection, plan: FilePlan, batch: int) -> None:
     table, path = plan.file.table, sql.text(str(plan.file.path))
-    selected = (
-        f'select r.*, {path} as "_ritorno_file", cast({batch} as bigint) as "_ritorno_batch" from ({reader}) as r'
-    )
+    bookkeeping = f'{path} as "_ritorno_file", cast({batch} as bigint) as "_ritorno_batch"'
+    selected = f"select r.*, {bookkeeping} from ({_reader(plan)}) as r"
     existing = _columns(con, table.identifier)
     others = (
         existing

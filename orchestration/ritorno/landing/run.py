@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -15,7 +16,6 @@ from ritorno.contract import RAW_SCHEMA, RawTable, ensure_raw_tables, raw_tables
 from ritorno.errors import UnusableInput
 from ritorno.home import PROJECT_ROOT
 from ritorno.landing import ledger, sql
-from ritorno.landing.events import newest_order_date
 from ritorno.landing.plan import FilePlan, Stamp, plan_file, sha256_of
 from ritorno.landing.sources import Discovery, RawFile, Source, did_you_mean, discover
 from ritorno.landing.tables import transaction, write
@@ -44,12 +44,10 @@ class LandingReport:
 
     Attributes:
         warnings: what a person should know though nothing stopped: files not understood, extra columns, broken rows.
-        newest_order: date of the newest order in raw, null if none can be read.
     """
 
     files: tuple[FileOutcome, ...]
     warnings: tuple[str, ...]
-    newest_order: date | None
 
     @property
     def read(self) -> tuple[FileOutcome, ...]:
@@ -98,20 +96,21 @@ def land(
     known = ledger.landed(con)
     tables = _existing_tables(con)
     _check_loader_tables(con, root, tables)
-    work = [_decide(con, file, known, tables) for file in discovery.files]
-    plans = [item for item in work if isinstance(item, FilePlan)]
-    _check_one_of(con, plans, discovery, tables, root)
-    _check_orders(con, sources, discovery, tables, root)
+    with _scratch(scratch) as folder:
+        work = [_decide(con, file, known, tables, folder) for file in discovery.files]
+        plans = [item for item in work if isinstance(item, FilePlan)]
+        _check_one_of(con, plans, discovery, tables, root)
+        _check_orders(con, sources, discovery, tables, root)
 
-    con.execute(f"create schema if not exists {RAW_SCHEMA}")
-    outcomes: list[FileOutcome] = []
-    for item in work:
-        outcome = _perform(con, item, known, scratch or Path(tempfile.gettempdir()), run_id)
-        outcomes.append(outcome)
-        if on_file:
-            on_file(outcome)
-    ensure_raw_tables(con, root)
-    return LandingReport(tuple(outcomes), _warnings(discovery, outcomes), newest_order_date(con))
+        with transaction(con):  # one commit instead of one a table
+            ensure_raw_tables(con, root)
+        outcomes: list[FileOutcome] = []
+        for item in work:
+            outcome = _perform(con, item, known, run_id)
+            outcomes.append(outcome)
+            if on_file:
+                on_file(outcome)
+    return LandingReport(tuple(outcomes), _warnings(discovery, outcomes))
 
 
 def forget(con: duckdb.DuckDBPyConnection, path: Path | str) -> int:
@@ -122,7 +121,7 @@ def forget(con: duckdb.DuckDBPyConnection, path: Path | str) -> int:
     """
     ledger.ensure(con)
     known = ledger.landed(con)
-    entry = known.get(Path(path).absolute()) or known.get(Path(path).resolve())
+    entry = known.get(Path(os.path.abspath(path)))  # noqa: PTH100  as landing names it: links are kept
     if entry is None:
         names = [str(file) for file in known]
         raise UnusableInput(
@@ -137,6 +136,15 @@ def forget(con: duckdb.DuckDBPyConnection, path: Path | str) -> int:
     return entry.rows
 
 
+@contextmanager
+def _scratch(parent: Path | None) -> Iterator[Path]:
+    """A folder for copies of irregular files that goes when landing ends."""
+    if parent is not None:
+        parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="landing-", dir=parent, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
 @dataclass(frozen=True)
 class _Unchanged:
     entry: ledger.Entry
@@ -144,13 +152,32 @@ class _Unchanged:
 
 
 def _decide(
-    con: duckdb.DuckDBPyConnection, file: RawFile, known: Mapping[Path, ledger.Entry], tables: Mapping[str, set[str]]
+    con: duckdb.DuckDBPyConnection,
+    file: RawFile,
+    known: Mapping[Path, ledger.Entry],
+    tables: Mapping[str, set[str]],
+    scratch: Path,
+) -> FilePlan | _Unchanged:
+    try:
+        return _decided(con, file, known, tables, scratch)
+    except OSError as error:
+        raise UnusableInput(
+            f"{file.given}: can't be opened ({error.strerror}). Check that it exists and that you may read it."
+        ) from error
+
+
+def _decided(
+    con: duckdb.DuckDBPyConnection,
+    file: RawFile,
+    known: Mapping[Path, ledger.Entry],
+    tables: Mapping[str, set[str]],
+    scratch: Path,
 ) -> FilePlan | _Unchanged:
     entry, stamp = known.get(file.path), Stamp.of(file.path)
     is_kept = entry is not None and entry.table == file.table.name and file.table.identifier in tables
     if entry is not None and is_kept and (stamp == entry.stamp or _same_content(file.path, stamp, entry)):
         return _Unchanged(entry, stamp)
-    return plan_file(con, file, stamp)
+    return plan_file(con, file, stamp, scratch)
 
 
 def _same_content(path: Path, stamp: Stamp, entry: ledger.Entry) -> bool:
@@ -161,7 +188,6 @@ def _perform(
     con: duckdb.DuckDBPyConnection,
     item: FilePlan | _Unchanged,
     known: Mapping[Path, ledger.Entry],
-    scratch: Path,
     run_id: str | None,
 ) -> FileOutcome:
     began = time.monotonic()
@@ -173,7 +199,7 @@ def _perform(
             entry.file, entry.system, entry.table, UNCHANGED, entry.batch, entry.rows, entry.rejected, (), 0.0
         )
     table, path = item.file.table, item.file.path
-    written = write(con, item, scratch, run_id)
+    written = write(con, item, run_id)
     action = REPLACED if path in known else LANDED
     seconds = time.monotonic() - began
     return FileOutcome(
@@ -201,7 +227,19 @@ def _has_rows(con: duckdb.DuckDBPyConnection, table: RawTable, tables: Mapping[s
 
 def _check_loader_tables(con: duckdb.DuckDBPyConnection, root: Path, tables: Mapping[str, set[str]]) -> None:
     """A loader's table must have the required columns; ours have, and may be empty."""
+    views = {
+        view
+        for (view,) in con.execute(
+            "select view_name from duckdb_views() where schema_name = ? and database_name = current_database()",
+            [RAW_SCHEMA],
+        ).fetchall()
+    }
     for table in raw_tables(root):
+        if table.identifier in views:
+            raise UnusableInput(
+                f"{table.relation}: it is a view, and Ritorno adds columns to raw tables. Create it as a table: "
+                f"create table {table.relation} as select …"
+            )
         columns = tables.get(table.identifier)
         if columns is None or "_ritorno_file" in columns:
             continue
@@ -210,7 +248,7 @@ def _check_loader_tables(con: duckdb.DuckDBPyConnection, root: Path, tables: Map
                 raise UnusableInput(
                     f"{table.relation}: the required column {column!r} is missing from the table that a loader put "
                     f"there; found: {', '.join(sorted(columns))}.{did_you_mean(column, columns)} "
-                    "Map it in the loader or with a view."
+                    f"Give the table a column {column!r}."
                 )
         _check_alternatives(table, columns, table.relation, _filled_tables(con, tables, root))
 
