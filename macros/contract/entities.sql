@@ -29,3 +29,37 @@
         {%- endfor -%}
     {%- endif -%}
 {%- endmacro %}
+
+{#- What each system provides, as a list of {system, entity}. -#}
+{% macro provided_entities() -%}
+    {%- set found = [] -%}
+    {%- for system, entities in var('systems').items() -%}
+        {%- for entity in entities -%}
+            {%- do found.append({'system': system, 'entity': entity}) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{%- endmacro %}
+
+{#- Where to count the landed rows of every system, as a list of {system, entity, relation, batch, is_raw}. The raw
+    tables of `files` are the entities themselves; another system's raw tables become entities in its staging models,
+    so both are counted, the raw table under its own name. -#}
+{% macro landed_relations() -%}
+    {%- set found = [] -%}
+    {%- for provided in provided_entities() -%}
+        {%- if provided.system == 'files' -%}
+            {%- do found.append({'system': provided.system, 'entity': provided.entity, 'batch': '_ritorno_batch',
+                                 'is_raw': true, 'relation': source('files', provided.entity)}) -%}
+        {%- else -%}
+            {%- do found.append({'system': provided.system, 'entity': provided.entity, 'batch': 'source_batch',
+                                 'is_raw': false, 'relation': ref('stg_' ~ provided.system ~ '__' ~ provided.entity)}) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- if execute -%}
+        {%- for node in graph.sources.values() if node.source_name in var('systems') and node.source_name != 'files' -%}
+            {%- do found.append({'system': node.source_name, 'entity': node.name, 'batch': '_ritorno_batch',
+                                 'is_raw': true, 'relation': node.relation_name}) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{ return(found) }}
+{%- endmacro %}

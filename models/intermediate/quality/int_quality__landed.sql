@@ -1,24 +1,5 @@
-{#- Landed rows of every system and entity by batch, counted where they landed, not where they were read: `files`
-    tables are the entities themselves; another system's raw tables become entities in its staging models, so both are
-    counted, the raw table under its own name. -#}
-{%- set counted = [] -%}
-{%- for system, entities in var('systems').items() -%}
-    {%- for entity in entities -%}
-        {%- if system == 'files' -%}
-            {%- do counted.append({'system': system, 'entity': entity, 'batch': '_ritorno_batch', 'is_raw': true,
-                                   'relation': source('files', entity)}) -%}
-        {%- else -%}
-            {%- do counted.append({'system': system, 'entity': entity, 'batch': 'source_batch', 'is_raw': false,
-                                   'relation': ref('stg_' ~ system ~ '__' ~ entity)}) -%}
-        {%- endif -%}
-    {%- endfor -%}
-    {%- if execute and system != 'files' -%}
-        {%- for node in graph.sources.values() if node.source_name == system -%}
-            {%- do counted.append({'system': system, 'entity': node.name, 'batch': '_ritorno_batch', 'is_raw': true,
-                                   'relation': node.relation_name}) -%}
-        {%- endfor -%}
-    {%- endif -%}
-{%- endfor -%}
+-- sqlfluff:indentation:template_blocks_indent:false
+-- Counted where rows landed, not where they were read, so that a row lost on the way is missed.
 with rejects as (
 
     select * from {{ source('landing', 'rejects') }}
@@ -26,7 +7,7 @@ with rejects as (
 ),
 
 counted_rows as (
-    {% for count in counted %}
+    {% for count in landed_relations() %}
     select
         '{{ count.system }}' as system,
         '{{ count.entity }}' as entity,

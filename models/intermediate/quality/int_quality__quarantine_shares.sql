@@ -56,6 +56,16 @@ scopes as (
 
 ),
 
+shares as (
+
+    select
+        *,
+        {{ ratio('quarantined', 'landed') }} as quarantined_share,
+        cast({{ var('quarantine_limit') }} as {{ type_double() }}) as quarantine_limit
+    from scopes
+
+),
+
 final as (
 
     select
@@ -65,11 +75,11 @@ final as (
         source_batch,
         cast(landed as bigint) as landed,
         cast(quarantined as bigint) as quarantined,
-        {{ ratio('quarantined', 'landed') }} as quarantined_share,
-        cast({{ var('quarantine_limit') }} as {{ type_double() }}) as quarantine_limit,
+        quarantined_share,
+        quarantine_limit,
         is_judged,
-        coalesce(is_judged and {{ ratio('quarantined', 'landed') }} > {{ var('quarantine_limit') }}, false) as is_over_limit
-    from scopes
+        coalesce(is_judged and quarantined_share > quarantine_limit, false) as is_over_limit
+    from shares
 
 )
 

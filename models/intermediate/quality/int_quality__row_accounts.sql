@@ -1,4 +1,5 @@
-{%- set statuses = ['current', 'superseded', 'duplicate', 'deleted', 'erased', 'quarantined'] -%}
+{% set statuses = ['current', 'superseded', 'duplicate', 'deleted', 'erased', 'quarantined'] %}
+-- sqlfluff:indentation:template_blocks_indent:false
 with landed as (
 
     select * from {{ ref('int_quality__landed') }}
@@ -18,16 +19,13 @@ order_accounts as (
 ),
 
 provided as (
-    {% for system, entities in var('systems').items() %}
-    {%- set last_system = loop.last %}
-    {%- for entity in entities %}
+    {%- for provider in provided_entities() %}
     select
-        '{{ system }}' as system,
-        '{{ entity }}' as entity
-    {%- if not (last_system and loop.last) %}
+        '{{ provider.system }}' as system,
+        '{{ provider.entity }}' as entity
+    {%- if not loop.last %}
     union all
     {%- endif %}
-    {%- endfor %}
     {%- endfor %}
 
 ),
@@ -50,8 +48,9 @@ status_counts as (
         system,
         entity,
         {%- for status in statuses %}
-        sum(case when row_status = '{{ status }}' then row_count else 0 end) as {{ status }}_rows{{ ',' if not loop.last }}
+        sum(case when row_status = '{{ status }}' then row_count else 0 end) as {{ status }}_rows,
         {%- endfor %}
+        count(*) as statuses
     from statuses
     group by system, entity
 
@@ -82,6 +81,10 @@ counted as (
     select
         subjects.system,
         subjects.entity,
+        order_accounts.valid,
+        order_accounts.excluded,
+        order_accounts.after_as_of,
+        order_accounts.quarantined_later,
         coalesce(landed_counts.landed, 0) as landed,
         case
             when subjects.is_entity then coalesce(status_counts.current_rows, 0)
@@ -91,11 +94,7 @@ counted as (
         coalesce(status_counts.duplicate_rows, 0) as duplicate,
         coalesce(status_counts.deleted_rows, 0) as deleted,
         coalesce(status_counts.erased_rows, 0) as erased,
-        coalesce(status_counts.quarantined_rows, 0) + coalesce(landed_counts.rejected, 0) as quarantined,
-        order_accounts.valid,
-        order_accounts.excluded,
-        order_accounts.after_as_of,
-        order_accounts.quarantined_later
+        coalesce(status_counts.quarantined_rows, 0) + coalesce(landed_counts.rejected, 0) as quarantined
     from subjects
     left join landed_counts
         on subjects.system = landed_counts.system and subjects.entity = landed_counts.entity

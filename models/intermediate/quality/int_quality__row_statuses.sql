@@ -1,3 +1,4 @@
+-- sqlfluff:indentation:template_blocks_indent:false
 with statuses as (
     {% for entity in canonical_entities() %}
     select

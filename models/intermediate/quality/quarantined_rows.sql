@@ -1,3 +1,4 @@
+-- sqlfluff:indentation:template_blocks_indent:false
 {{ config(schema='quarantine') }}
 {#- counts_against_limit: only rows that can't be read or related do; an order without an exchange rate can be read. -#}
 with rejects as (

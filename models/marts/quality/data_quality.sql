@@ -1,6 +1,8 @@
-{#- Summaries are never cut short; rows listed one by one are, at `data_quality_listed_rows` a check. -#}
-{%- set listed_rows = var('data_quality_listed_rows') -%}
-{%- set text = type_string() -%}
+{# Summaries are never cut short; rows listed one by one are, at `data_quality_listed_rows` a check. #}
+{% set listed_rows = var('data_quality_listed_rows') %}
+{% set text = type_string() %}
+{% set key_parts = ['check_name', 'system', 'subject', "coalesce(item, '')", 'list_position'] %}
+-- sqlfluff:indentation:template_blocks_indent:false
 with row_accounts as (
 
     select * from {{ ref('int_quality__row_accounts') }}
@@ -66,8 +68,13 @@ account_checks as (
         system,
         entity as subject,
         cast(null as {{ text }}) as item,
-        'landed = current + superseded + duplicate + deleted + erased + quarantined'
-        || case when entity = 'orders' then '; current = valid + excluded + after as-of + quarantined later' else '' end as checked,
+        case
+            when entity = 'orders'
+                then
+                    'landed = current + superseded + duplicate + deleted + erased + quarantined; '
+                    || 'current = valid + excluded + after as-of + quarantined later'
+            else 'landed = current + superseded + duplicate + deleted + erased + quarantined'
+        end as checked,
         landed as rows_checked,
         abs(difference) + abs(coalesce(orders_difference, 0)) as rows_failed,
         quarantined + coalesce(quarantined_later, 0) as rows_quarantined,
@@ -78,12 +85,13 @@ account_checks as (
         || cast(deleted as {{ text }}) || ' deleted + '
         || cast(erased as {{ text }}) || ' erased + '
         || cast(quarantined as {{ text }}) || ' quarantined'
-        || case when orders_difference is null then '' else
+        || coalesce(
             '; current = ' || cast(valid as {{ text }}) || ' valid + '
             || cast(excluded as {{ text }}) || ' excluded + '
             || cast(after_as_of as {{ text }}) || ' after as-of + '
-            || cast(quarantined_later as {{ text }}) || ' quarantined later'
-        end as why,
+            || cast(quarantined_later as {{ text }}) || ' quarantined later',
+            ''
+        ) as why,
         'error' as severity,
         adds_up as passed
     from row_accounts
@@ -182,7 +190,9 @@ ambiguous_items as (
     select
         system,
         entity as subject,
-        row_key || ' in ' || coalesce(source_file, 'raw') || ' line ' || coalesce(cast(source_line as {{ text }}), '?') as item,
+        row_key
+        || ' in ' || coalesce(source_file, 'raw')
+        || ' line ' || coalesce(cast(source_line as {{ text }}), '?') as item,
         row_status || ', batch ' || cast(source_batch as {{ text }}) as why,
         row_number() over (
             order by
@@ -192,7 +202,7 @@ ambiguous_items as (
                 source_batch asc,
                 source_file asc nulls last,
                 source_line asc nulls last
-        ) as position
+        ) as list_position
     from ambiguous_versions
 
 ),
@@ -208,7 +218,9 @@ status_checks as (
         count(*) as rows_checked,
         sum(case when is_unknown_status then 1 else 0 end) as rows_failed,
         0 as rows_quarantined,
-        case when max(case when is_unknown_status then 1 else 0 end) = 1 then 'orders of an unknown status count' end as why,
+        case
+            when max(case when is_unknown_status then 1 else 0 end) = 1 then 'orders of an unknown status count'
+        end as why,
         'warning' as severity,
         max(case when is_unknown_status then 1 else 0 end) = 0 as passed
     from classified_orders
@@ -265,7 +277,7 @@ disagreement_items as (
         'orders' as subject,
         order_key as item,
         'states ' || cast(stated_total as {{ text }}) || ', its lines ' || cast(lines_charged as {{ text }}) as why,
-        row_number() over (order by abs(difference) desc, order_key asc) as position
+        row_number() over (order by abs(difference) desc, order_key asc) as list_position
     from total_disagreements
 
 ),
@@ -281,7 +293,9 @@ refund_checks as (
         count(*) as rows_checked,
         sum(case when outcome = 'not_counted' then 1 else 0 end) as rows_failed,
         sum(case when outcome = 'quarantined' then 1 else 0 end) as rows_quarantined,
-        case when max(case when outcome = 'not_counted' then 1 else 0 end) = 1 then 'see refunds_not_counted' end as why,
+        case
+            when max(case when outcome = 'not_counted' then 1 else 0 end) = 1 then 'see refunds_not_counted'
+        end as why,
         'warning' as severity,
         max(case when outcome = 'not_counted' and reason != 'refunds_ignored' then 1 else 0 end) = 0 as passed
     from classified_refunds
@@ -316,7 +330,7 @@ refund_items as (
         'refunds' as subject,
         refund_key as item,
         reason || coalesce(': ' || order_key, '') as why,
-        row_number() over (order by refund_key asc) as position
+        row_number() over (order by refund_key asc) as list_position
     from classified_refunds
     where outcome = 'not_counted' and reason != 'refunds_ignored'
 
@@ -341,11 +355,12 @@ identity_checks as (
 ),
 
 listed_items as (
-    {% for check in [
+    {%- for check in [
         {'items': 'ambiguous_items', 'name': 'ambiguous_versions_listed', 'checked': 'a row of equal updated_at and batch'},
         {'items': 'disagreement_items', 'name': 'total_vs_lines_listed', 'checked': 'an order whose total and lines disagree'},
         {'items': 'refund_items', 'name': 'refunds_not_counted_listed', 'checked': 'a refund that takes no revenue away'},
     ] %}
+
     select
         '{{ check.name }}' as check_name,
         system,
@@ -358,9 +373,9 @@ listed_items as (
         why,
         'info' as severity,
         false as passed,
-        position
+        list_position
     from {{ check['items'] }}
-    where position <= {{ listed_rows }}
+    where list_position <= {{ listed_rows }}
     {%- if not loop.last %}
     union all
     {%- endif %}
@@ -373,7 +388,7 @@ checks as (
                    'unknown_statuses', 'disagreement_checks', 'refund_checks', 'refund_reasons', 'identity_checks'] %}
     select
         *,
-        0 as position
+        0 as list_position
     from {{ cte }}
     union all
     {%- endfor %}
@@ -384,7 +399,7 @@ checks as (
 final as (
 
     select
-        cast({{ hash_key(['check_name', 'system', 'subject', "coalesce(item, '')", 'position']) }} as {{ text }}) as check_key,
+        cast({{ hash_key(key_parts) }} as {{ text }}) as check_key,
         cast(check_name as {{ text }}) as check_name,
         cast(system as {{ text }}) as system,
         cast(subject as {{ text }}) as subject,
