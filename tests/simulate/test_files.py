@@ -140,6 +140,19 @@ def test_a_folder_with_somebody_elses_files_is_left_alone(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
 
 
+def test_a_killed_simulation_can_be_run_again_and_a_failed_write_is_heard_of(tmp_path, monkeypatch):
+    from ritorno.simulate import write
+
+    def full(self, table):
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(write.TableFile, "add", full)
+        with pytest.raises(OSError, match="No space left"):
+            simulate(tmp_path, customers=10, seed=1, years=1, end=END)
+    assert simulate(tmp_path, customers=10, seed=1, years=1, end=END).rows["customers"] > 0
+
+
 @pytest.mark.parametrize("customers", [1, 2, 17])
 def test_the_smallest_shops_work(tmp_path, customers):
     report = simulate(tmp_path, customers=customers, seed=5, years=0.1, end=END)

@@ -11,7 +11,7 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -23,11 +23,11 @@ from ritorno.simulate.chunk import simulate_chunk
 from ritorno.simulate.clock import Clock
 from ritorno.simulate.dirt import Dirt, rows_of
 from ritorno.simulate.people import PROCESS
-from ritorno.simulate.shop import make_shop
+from ritorno.simulate.shop import Shop, make_shop
 from ritorno.simulate.truth import Totals
 from ritorno.simulate.write import Format, Writer
 
-CHUNK = 50_000
+CHUNK = 25_000
 MARKER = "simulation.json"
 
 __all__ = ["SimulationReport", "simulate"]
@@ -85,9 +85,30 @@ def simulate(
     """
     _check(out, customers, seed, years, dirt, format)
     began = time.monotonic()
+    arguments = {
+        "customers": customers,
+        "seed": seed,
+        "years": years,
+        "end": end.isoformat(),
+        "dirt": dirt,
+        "format": format,
+    }
+    about: dict[str, object] = {"model": "MBG/NBD in operational weeks", "process": PROCESS, "arguments": arguments}
+    _mark(out, about | {"finished": False})
     clock = Clock(end, years)
     shop = make_shop(seed, clock, customers)
     writer = Writer(out, format, clock.months, Dirt(dirt), seed)
+    try:
+        rows = _write(shop, seed, customers, writer, progress)
+    finally:
+        writer.stop()
+    _mark(out, about | {"finished": True, "rows": rows})
+    return SimulationReport(out, rows, writer.dirt.counts, customers, time.monotonic() - began)
+
+
+def _write(
+    shop: Shop, seed: int, customers: int, writer: Writer, progress: Callable[[int, int], None] | None
+) -> dict[str, int]:
     writer.add("products", shop.products.table)
     writer.add("plans", shop.plans.table)
     writer.add("campaigns", shop.campaigns.table)
@@ -97,29 +118,26 @@ def simulate(
         rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(2, chunk))))
         size = min(CHUNK, customers - base)
         simulate_chunk(rng, shop, chunk, base, size, writer, totals)
+        writer.breathe()
         if progress:
             progress(base + size, customers)
+    writer.finish()
     writer.truth("campaigns", totals.campaigns(shop))
     writer.truth("dirt", rows_of(writer.dirt.counts))
-    rows = writer.close()
-    arguments = {
-        "customers": customers,
-        "seed": seed,
-        "years": years,
-        "end": end.isoformat(),
-        "dirt": dirt,
-        "format": format,
-    }
-    about = {"model": "MBG/NBD in operational weeks", "process": PROCESS, "arguments": arguments, "rows": rows}
+    return writer.close()
+
+
+def _mark(out: Path, about: Mapping[str, object]) -> None:
+    """Say that this folder is ours, from the first file on, so that a killed simulation can be run again."""
+    (out / "truth").mkdir(parents=True, exist_ok=True)
     (out / "truth" / MARKER).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-    return SimulationReport(out, rows, writer.dirt.counts, customers, time.monotonic() - began)
 
 
 def _check(out: Path, customers: int, seed: int, years: float, dirt: float, format: str) -> None:
     limits = (
         (1 <= customers <= 10_000_000, f"customers must be between 1 and 10,000,000, not {customers}"),
         (seed >= 0, f"seed must be 0 or more, not {seed}"),
-        (0.05 <= years <= 30, f"years must be between 0.05 and 30, not {years}"),
+        (0.05 <= years <= 15, f"years must be between 0.05 and 15, not {years}"),
         (0 <= dirt < 0.04, f"dirt is a share below 0.04, not {dirt}"),
         (format in ("csv", "parquet"), f"format must be csv or parquet, not {format}"),
         (not out.exists() or out.is_dir(), f"{out} is a file, not a folder"),

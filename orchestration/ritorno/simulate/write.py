@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +19,8 @@ Format = Literal["csv", "parquet"]
 
 BATCHED = frozenset({"orders", "order_items", "refunds", "payments"})
 """Tables that come as a folder of monthly files."""
-ROW_GROUP = 60_000
+ROW_GROUP = 25_000
+"""Rows gathered before they are written: with a file per month this, not the number of customers, sets the memory."""
 LOW_CARDINALITY = frozenset(
     {
         "status", "currency", "channel", "store", "store_timezone", "coupon_code", "account_type", "kind", "method",
@@ -101,10 +103,23 @@ class Writer:
         self.dirt = dirt
         self._files: dict[tuple[str, int], TableFile] = {}
         self._truth: dict[str, TableFile] = {}
+        # one thread writes, in the order of the calls, while the next chunk is drawn
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="simulate-write")
+        self._pending: list[Future[None]] = []
+        self._before: list[Future[None]] = []
         self._rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(1,))))
 
     def add(self, name: str, table: pa.Table, month: Ints | None = None) -> None:
         """Rows of a raw table, with the month of the batch that brings each where it comes in batches."""
+        self._pending.append(self._thread.submit(self._add, name, table, month))
+
+    def breathe(self) -> None:
+        """Wait until all but the newest chunk is written, so that no more than two are in memory."""
+        for future in self._before:
+            future.result()
+        self._before, self._pending = self._pending, []
+
+    def _add(self, name: str, table: pa.Table, month: Ints | None) -> None:
         if name not in BATCHED:
             self._put(name, -1, table)
             return
@@ -127,12 +142,25 @@ class Writer:
 
     def truth(self, name: str, columns: dict[str, Any]) -> None:
         """Rows of a truth table."""
+        self._pending.append(self._thread.submit(self._add_truth, name, columns))
+
+    def _add_truth(self, name: str, columns: dict[str, Any]) -> None:
         if name not in self._truth:
             self._truth[name] = TableFile(self.truth_dir / f"{name}.parquet", "parquet")
         self._truth[name].add(pa.table(columns))
 
+    def finish(self) -> None:
+        """Wait for everything handed over so far."""
+        self.breathe()
+        self.breathe()
+
+    def stop(self) -> None:
+        """End the thread, whatever it still has to do."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
     def close(self) -> dict[str, int]:
         """Finish every file; the rows of each raw table (0 for one that never came)."""
+        self.finish()
         for file in (*self._files.values(), *self._truth.values()):
             file.close()
         rows = dict.fromkeys(contract(), 0)
