@@ -113,6 +113,10 @@ class PolicyValues(BaseModel):
     percentile_min_gaps: Annotated[int, Field(ge=1)]
     personal_floor_days: Annotated[int, Field(ge=1)]
 
+    value_model: Literal["mbg_nbd", "bg_nbd", "pareto_nbd"]
+    value_min_customers: Annotated[int, Field(ge=2)]
+    value_min_days: Annotated[int, Field(ge=1)]
+    value_backtest_days: Annotated[int, Field(ge=1)]
     annual_discount_rate: Annotated[float, Field(ge=0, lt=10)]
 
     paused_in_mrr: bool

@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 
 from ritorno.identity import step as identity
+from ritorno.value import step as value
 
 
 @dataclass(frozen=True)
@@ -44,5 +45,13 @@ STEPS: tuple[PythonStep, ...] = (
         outputs=identity.OUTPUTS,
         ensure=identity.ensure,
         run=identity.run,
+    ),
+    PythonStep(
+        name="value",
+        description="Fits of the customer value models with their back-test, and what they predict of each customer.",
+        inputs=value.INPUTS,
+        outputs=value.OUTPUTS,
+        ensure=value.ensure,
+        run=value.run,
     ),
 )
