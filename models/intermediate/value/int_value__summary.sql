@@ -50,7 +50,9 @@ final as (
         cast(with_first_day.orders as bigint) as orders,
         cast(with_first_day.order_days as bigint) as order_days,
         cast(with_first_day.order_days - 1 as bigint) as repeat_order_days,
-        {{ ratio(days_between('with_first_day.first_order_date', 'with_first_day.last_order_date'), '7') }} as recency_weeks,
+        {{ ratio(
+            days_between('with_first_day.first_order_date', 'with_first_day.last_order_date'), '7'
+        ) }} as recency_weeks,
         {{ ratio(days_between('with_first_day.first_order_date', as_of_date()), '7') }} as age_weeks,
         {{ ratio(
             'with_first_day.net_revenue - with_first_day.first_day_net_revenue', 'with_first_day.order_days - 1'

@@ -11,9 +11,9 @@ final as (
     select
         {{ as_of_date() }} as as_of_date,
         cast(business_line as {{ type_string() }}) as business_line,
-        cast(model as {{ type_string() }}) as model,
-        cast(role as {{ type_string() }}) as role,
-        cast(parameters as {{ type_string() }}) as parameters,
+        cast(model as {{ type_string() }}) as model,  -- noqa: RF04
+        cast(role as {{ type_string() }}) as role,  -- noqa: RF04
+        cast(parameters as {{ type_string() }}) as parameters,  -- noqa: RF04
         cast(log_likelihood as {{ type_double() }}) as log_likelihood,
         cast(n as bigint) as n,
         cast(converged as boolean) as converged,
