@@ -1,6 +1,7 @@
 -- The one definition of a valid order (METRICS.md, ground rules). Everything that counts orders reads the outcome
 -- from here; the reasons stand in the order in which they are asked.
 {%- set prices_include_tax = var('prices_include_tax') -%}
+{%- set store_zone = "coalesce(store_timezone, '" ~ var('business_timezone') ~ "')" -%}
 {%- set end_statuses = ['cancelled', 'canceled', 'void', 'voided', 'deleted'] %}
 with orders as (
 
@@ -35,8 +36,8 @@ keyed as (
         system || ':' || order_id as order_key,
         {{ currency_of('currency') }} as order_currency,
         lower(trim(status)) as shop_status,
-        {{ local_date('cancelled_at', "coalesce(store_timezone, '" ~ var('business_timezone') ~ "')") }} as cancelled_date,
-        {{ local_date('deleted_at', "coalesce(store_timezone, '" ~ var('business_timezone') ~ "')") }} as deleted_date
+        {{ local_date('cancelled_at', store_zone) }} as cancelled_date,
+        {{ local_date('deleted_at', store_zone) }} as deleted_date
     from orders
 
 ),
@@ -48,11 +49,11 @@ joined as (
         line_totals.items,
         line_totals.item_total,
         line_totals.has_positive_quantity,
+        exchange_rates.fx_rate,
         coalesce(line_totals.has_parts_of_cents, 0) as has_parts_of_cents,
         coalesce(line_totals.has_amount_out_of_range, 0) as has_amount_out_of_range,
         coalesce(payments.payments, 0) as payments,
-        coalesce(payments.paying_payments, 0) as paying_payments,
-        exchange_rates.fx_rate
+        coalesce(payments.paying_payments, 0) as paying_payments
     from keyed
     left join line_totals
         on keyed.order_key = line_totals.order_key
@@ -71,14 +72,18 @@ priced as (
 
     select
         *,
-        item_total - coalesce(discount, 0) + coalesce(shipping, 0){% if not prices_include_tax %} + coalesce(tax, 0){% endif %} as lines_charged,
+        item_total - coalesce(discount, 0) + coalesce(shipping, 0)
+        {%- if not prices_include_tax %} + coalesce(tax, 0){% endif %} as lines_charged,
         case
-            when items is not null then item_total - coalesce(discount, 0){% if prices_include_tax %} - coalesce(tax, 0){% endif %}
+            when items is not null
+                then item_total - coalesce(discount, 0){% if prices_include_tax %} - coalesce(tax, 0){% endif %}
             else total - coalesce(tax, 0) - coalesce(shipping, 0)
         end as order_net,
         -- a cancellation or deletion after as-of has not happened, so neither has the status it left behind
         case
-            when shop_status in ({{ text_list(end_statuses) }}) and (cancelled_date > {{ as_of_date() }} or deleted_date > {{ as_of_date() }})
+            when
+                shop_status in ({{ text_list(end_statuses) }})
+                and (cancelled_date > {{ as_of_date() }} or deleted_date > {{ as_of_date() }})
                 then null
             else shop_status
         end as status_in_force
@@ -124,7 +129,10 @@ classified as (
             when is_test then 'test'
             when
                 cancelled_date <= {{ as_of_date() }}
-                or (cancelled_at is null and status_in_force in ('cancelled', 'canceled') and status_in_force in ({{ text_list(var('invalid_order_statuses')) }}))
+                or (
+                    status_in_force in ('cancelled', 'canceled')
+                    and status_in_force in ({{ text_list(var('invalid_order_statuses')) }})
+                )
                 then 'cancelled'
             when status_in_force in ({{ text_list(var('invalid_order_statuses')) }}) then 'invalid_status'
             when total < 0 or charged < 0 then 'negative_total'

@@ -78,7 +78,7 @@ candidates as (
     inner join quoted
         on
             needed.currency = quoted.currency
-            and quoted.rate_date <= needed.business_date
+            and needed.business_date >= quoted.rate_date
             and quoted.rate_date >= {{ add_days('needed.business_date', '-' ~ var('fx_max_age_days')) }}
     where
         needed.currency != '{{ var('reporting_currency') | upper }}'

@@ -40,9 +40,9 @@ orders_with_lines as (
 
     select
         orders.net_revenue as left_amount,
+        orders.refunded,
         coalesce(lines_of_orders.net_revenue, 0) as right_amount,
-        coalesce(lines_of_orders.refunded, 0) as refunded_on_lines,
-        orders.refunded
+        coalesce(lines_of_orders.refunded, 0) as refunded_on_lines
     from orders
     left join lines_of_orders
         on orders.order_key = lines_of_orders.order_key
@@ -94,43 +94,78 @@ refunds_check as (
 
 ),
 
-sums as (
+sold as (
 
     select
-        coalesce((select sum(orders.net_revenue) from orders), 0) as net_revenue,
-        coalesce((select sum(orders.net_revenue + orders.refunded) from orders), 0) as before_refunds,
-        coalesce((select sum(refunds.amount) from refunds), 0) as all_refunds,
-        coalesce((select sum(refunds.amount) from refunds where refunds.order_key is null), 0) as refunds_without_order
+        count(*) as orders,
+        coalesce(sum(net_revenue), 0) as net_revenue,
+        coalesce(sum(net_revenue + refunded), 0) as before_refunds
+    from orders
 
 ),
 
--- revenue on order dates (refunds taken off their orders) against revenue less refunds on the days they happened
+given_back as (
+
+    select
+        coalesce(sum(amount), 0) as all_refunds,
+        coalesce(sum(case when order_key is null then amount end), 0) as refunds_without_order
+    from refunds
+
+),
+
+expected as (
+
+    select
+        count(*) as orders,
+        coalesce(sum(net_before_refunds), 0) as before_refunds
+    from classified
+
+),
+
+-- The order-date series: a refund lowers its order's day. The refund-date series: it stands on its own day. By month,
+-- then all months.
 order_date_series as (
 
     select
-        order_date as series_date,
-        net_revenue as amount
+        {{ month_start('order_date') }} as series_month,
+        sum(net_revenue) as amount
     from orders
+    group by {{ month_start('order_date') }}
     union all
     select
-        order_date as series_date,
-        -amount as amount
+        {{ month_start('order_date') }} as series_month,
+        sum(-amount) as amount
     from refunds
     where order_key is null
+    group by {{ month_start('order_date') }}
 
 ),
 
 refund_date_series as (
 
     select
-        order_date as series_date,
-        net_revenue + refunded as amount
+        {{ month_start('order_date') }} as series_month,
+        sum(net_revenue + refunded) as amount
     from orders
+    group by {{ month_start('order_date') }}
     union all
     select
-        refund_date as series_date,
-        -amount as amount
+        {{ month_start('refund_date') }} as series_month,
+        sum(-amount) as amount
     from refunds
+    group by {{ month_start('refund_date') }}
+
+),
+
+order_date_total as (
+
+    select coalesce(sum(amount), 0) as amount from order_date_series
+
+),
+
+refund_date_total as (
+
+    select coalesce(sum(amount), 0) as amount from refund_date_series
 
 ),
 
@@ -138,9 +173,11 @@ series_check as (
 
     select
         'the refund-date series adds up to the order-date series' as check_name,
-        coalesce((select sum(order_date_series.amount) from order_date_series), 0) as left_amount,
-        coalesce((select sum(refund_date_series.amount) from refund_date_series), 0) as right_amount,
+        order_date_total.amount as left_amount,
+        refund_date_total.amount as right_amount,
         0 as differences
+    from order_date_total
+    cross join refund_date_total
 
 ),
 
@@ -148,10 +185,11 @@ totals_check as (
 
     select
         'net revenue is what was sold less every refund' as check_name,
-        net_revenue - refunds_without_order as left_amount,
-        before_refunds - all_refunds as right_amount,
+        sold.net_revenue - given_back.refunds_without_order as left_amount,
+        sold.before_refunds - given_back.all_refunds as right_amount,
         0 as differences
-    from sums
+    from sold
+    cross join given_back
 
 ),
 
@@ -161,7 +199,9 @@ parts_check as (
         'gross less discount, included tax and refunds is net' as check_name,
         sum(net_revenue) as left_amount,
         sum(gross_revenue - discount - included_tax - refunded) as right_amount,
-        sum(case when net_revenue != gross_revenue - discount - included_tax - refunded then 1 else 0 end) as differences
+        sum(
+            case when net_revenue != gross_revenue - discount - included_tax - refunded then 1 else 0 end
+        ) as differences
     from orders
 
 ),
@@ -170,9 +210,11 @@ valid_check as (
 
     select
         'the mart has the valid orders and nothing else' as check_name,
-        coalesce((select sum(orders.net_revenue + orders.refunded) from orders), 0) as left_amount,
-        coalesce((select sum(classified.net_before_refunds) from classified), 0) as right_amount,
-        abs((select count(*) from orders) - (select count(*) from classified)) as differences
+        sold.before_refunds as left_amount,
+        expected.before_refunds as right_amount,
+        abs(sold.orders - expected.orders) as differences
+    from sold
+    cross join expected
 
 ),
 

@@ -36,11 +36,11 @@ joined as (
     select
         items.*,
         orders.order_date,
-        cast({{ in_units('orders.gross_revenue', 2) }} as {{ type_wide_integer() }}) as gross_cents,
-        cast({{ in_units('orders.discount', 2) }} as {{ type_wide_integer() }}) as discount_cents,
-        cast({{ in_units('orders.included_tax', 2) }} as {{ type_wide_integer() }}) as tax_cents,
-        cast({{ in_units('orders.refunded_on_no_line', 2) }} as {{ type_wide_integer() }}) as refund_cents,
-        cast({{ in_units('coalesce(refunded_items.refunded_on_line, 0)', 2) }} as {{ type_wide_integer() }}) as line_refund_cents,
+        {{ in_units('orders.gross_revenue', 2) }} as gross_cents,
+        {{ in_units('orders.discount', 2) }} as discount_cents,
+        {{ in_units('orders.included_tax', 2) }} as tax_cents,
+        {{ in_units('orders.refunded_on_no_line', 2) }} as refund_cents,
+        {{ in_units('coalesce(refunded_items.refunded_on_line, 0)', 2) }} as line_refund_cents,
         cast(items.line_net as decimal(38, 4)) * orders.fx_rate * 100 as exact_cents
     from items
     inner join orders
@@ -123,7 +123,8 @@ deducted as (
 
     select
         *,
-        {{ largest_remainder_share('discount_cents', 'discount_whole', 'discount_wholes', 'discount_rank') }} as discount_share,
+        {{ largest_remainder_share('discount_cents', 'discount_whole', 'discount_wholes', 'discount_rank') }}
+            as discount_share,
         {{ largest_remainder_share('tax_cents', 'tax_whole', 'tax_wholes', 'tax_rank') }} as tax_share
     from deducting
 
@@ -154,7 +155,9 @@ refund_weighed as (
     select
         *,
         case when left_cents_of_order = 0 then 1 else left_cents end as refund_weight,
-        cast(case when left_cents_of_order = 0 then lines else left_cents_of_order end as {{ type_wide_integer() }}) as refund_weights
+        cast(
+            case when left_cents_of_order = 0 then lines else left_cents_of_order end as {{ type_wide_integer() }}
+        ) as refund_weights
     from refund_weighing
 
 ),

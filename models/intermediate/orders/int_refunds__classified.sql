@@ -67,8 +67,8 @@ joined as (
         orders.order_date,
         orders.net_before_refunds,
         orders.refund_base,
-        unreadable_orders.order_key is not null as is_order_unreadable,
         refunded_items.order_item_key as known_order_item_key,
+        unreadable_orders.order_key is not null as is_order_unreadable,
         case when keyed.order_id is null then keyed.own_currency else orders.currency end as refund_currency,
         case when keyed.order_id is null then exchange_rates.fx_rate else orders.fx_rate end as fx_rate
     from keyed
@@ -97,9 +97,9 @@ classified as (
             {%- if not var('count_refunds') %}
             else 'not_counted'
             {%- else %}
-            when order_id is null and fx_rate is null then 'quarantined'
-            when order_id is null or order_outcome = 'valid' then 'counts'
-            else 'not_counted'
+                when order_id is null and fx_rate is null then 'quarantined'
+                when order_id is null or order_outcome = 'valid' then 'counts'
+                else 'not_counted'
             {%- endif %}
         end as outcome,
         case
@@ -107,12 +107,12 @@ classified as (
             {%- if not var('count_refunds') %}
             else 'refunds_ignored'
             {%- else %}
-            when order_id is null and fx_rate is null then 'no_exchange_rate'
-            when order_id is null or order_outcome = 'valid' then null
-            when order_outcome = 'excluded' then 'order_excluded'
-            when order_outcome = 'after_as_of' then 'order_after_as_of'
-            when order_outcome = 'quarantined' or is_order_unreadable then 'order_quarantined'
-            else 'order_unknown'
+                when order_id is null and fx_rate is null then 'no_exchange_rate'
+                when order_id is null or order_outcome = 'valid' then null
+                when order_outcome = 'excluded' then 'order_excluded'
+                when order_outcome = 'after_as_of' then 'order_after_as_of'
+                when order_outcome = 'quarantined' or is_order_unreadable then 'order_quarantined'
+                else 'order_unknown'
             {%- endif %}
         end as verdict
     from joined

@@ -1,4 +1,4 @@
--- A product that only order lines know has a row as well, so that every line finds its product.
+-- A product that only lines of valid orders know has a row as well, so that every line finds its product.
 with products as (
 
     select * from {{ ref('int_canonical__products') }}
@@ -8,7 +8,7 @@ with products as (
 
 items as (
 
-    select * from {{ ref('int_orders__items') }}
+    select * from {{ ref('order_items') }}
 
 ),
 

@@ -21,7 +21,9 @@ renamed as (
         {{ read_instant('"InvoiceDate"', var('online_retail_timezone')) }} as invoiced_at,
         {{ safe_cast(read_text('"Price"'), type_price()) }} as price,
         -- a float in the file: 13085.0 is customer 13085
-        coalesce(cast({{ read_integer('"Customer ID"') }} as {{ type_string() }}), {{ read_text('"Customer ID"') }}) as customer_id,
+        coalesce(
+            cast({{ read_integer('"Customer ID"') }} as {{ type_string() }}), {{ read_text('"Customer ID"') }}
+        ) as customer_id,
         {{ read_text('"Country"') }} as country,
         _ritorno_file as source_file,
         _ritorno_line as source_line,
@@ -88,8 +90,8 @@ final as (
         source_line,
         source_batch,
         bad_column,
-        coalesce(bad_value, case when bad_column is not null then 'null' end) as bad_value,
-        bad_reason
+        bad_reason,
+        coalesce(bad_value, case when bad_column is not null then 'null' end) as bad_value
     from explained
 
 )

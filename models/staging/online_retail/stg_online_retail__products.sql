@@ -1,9 +1,10 @@
--- Stock codes as the lines show them: name and price of the latest priced line on or before as-of that has a text.
+-- Stock codes as the lines show them: name and price of the latest priced line up to as-of that has a text.
 -- Lines at price 0 carry notes of the warehouse ("damages", "?"), not names, and only serve where there is no other.
 with lines as (
 
     select * from {{ ref('stg_online_retail__lines') }}
-    where kind in ('sale', 'return')
+    -- a code that is first sold later is no product yet
+    where kind in ('sale', 'return') and invoice_date <= {{ as_of_date() }}
 
 ),
 
@@ -14,7 +15,6 @@ ranked as (
         row_number() over (
             partition by stock_code
             order by
-                case when invoice_date <= {{ as_of_date() }} then 0 else 1 end asc,
                 case when price > 0 and description is not null then 0 else 1 end asc,
                 invoiced_at desc,
                 invoice desc,

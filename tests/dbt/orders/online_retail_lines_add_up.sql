@@ -1,5 +1,8 @@
 -- No line of the file is lost on its way to orders and refunds.
-select * from {{ ref('int_online_retail__accounts') }}
+select
+    landed_lines,
+    order_item_rows
+from {{ ref('int_online_retail__accounts') }}
 where
     landed_lines != order_lines + return_lines + fee_lines + unreadable_lines
     or order_item_rows != order_lines + unreadable_lines

@@ -1,0 +1,1 @@
+"""Valid orders, money, refunds and products."""
