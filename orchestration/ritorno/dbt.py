@@ -122,7 +122,7 @@ def stage_of(manifest: Manifest, steps: Sequence[PythonStep] = STEPS) -> dict[st
             reads.append((unique_id, f"step.{writer.name}", 1))
     for unique_id, node in manifest["nodes"].items():
         if _has_stage(node):
-            reads.extend((unique_id, parent, 0) for parent in node["depends_on"]["nodes"] if parent in known)
+            reads.extend((unique_id, parent, 0) for parent in node["depends_on"].get("nodes", []) if parent in known)
             attached = node.get("attached_node")
             if attached in manifest["nodes"]:
                 reads.append((attached, unique_id, 0))
@@ -165,7 +165,7 @@ def cross_stage_tests(manifest: Manifest, steps: Sequence[PythonStep] = STEPS) -
     found = {}
     for unique_id, node in manifest["nodes"].items():
         if node["resource_type"] == "test":
-            parents = [parent for parent in node["depends_on"]["nodes"] if not parent.startswith("source.")]
+            parents = [parent for parent in node["depends_on"].get("nodes", []) if not parent.startswith("source.")]
             attached = node.get("attached_node")
             home = [attached] if attached else parents
             if parents and (len(home) != 1 or numbers[home[0]] != numbers[unique_id]):

@@ -267,7 +267,7 @@ def _chosen(context: dg.AssetExecutionContext, stage: Stage) -> list[str]:
         for unique_id in stage.tests
         if nodes[unique_id]["name"] in checks
         or unique_id.rsplit(".", 1)[-1] in checks
-        or {parent for parent in nodes[unique_id]["depends_on"]["nodes"] if parent in models}
+        or {parent for parent in nodes[unique_id]["depends_on"].get("nodes", []) if parent in models}
     ]
     return [*sorted(models), *tests]
 
