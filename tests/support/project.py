@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -102,9 +102,11 @@ class Project:
         self.load_raw(con, raw)
         return con
 
-    def run(self, con: duckdb.DuckDBPyConnection, *models: str, as_of: date | str) -> None:
-        """Build these models and all their ancestors, in order."""
-        for unique_id in self._order(models):
+    def run(
+        self, con: duckdb.DuckDBPyConnection, *models: str, as_of: date | str, given: Collection[str] = ()
+    ) -> None:
+        """Build these models and all their ancestors, in order; those `given` stand already (see `give`)."""
+        for unique_id in self._order(models, given):
             if unique_id.startswith("step."):
                 self._run_step(con, unique_id.removeprefix("step."))
             else:
@@ -135,10 +137,23 @@ class Project:
                 return node
         raise AssertionError(f"the project has no model {model}")
 
-    def _order(self, models: Sequence[str]) -> list[str]:
+    def give(
+        self, con: duckdb.DuckDBPyConnection, model: str, types: Mapping[str, str], rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Put rows where a model would, so that a test can start in the middle of the project."""
+        node = self._node(model)
+        con.execute(f"create schema if not exists {node['schema']}")
+        columns = ", ".join(f'"{name}" {kind}' for name, kind in types.items())
+        con.execute(f"create or replace table {self.relation(model)} ({columns})")
+        if rows:
+            holes = ", ".join("?" * len(types))
+            values = [[row.get(name) for name in types] for row in rows]
+            con.executemany(f"insert into {self.relation(model)} values ({holes})", values)
+
+    def _order(self, models: Sequence[str], given: Collection[str] = ()) -> list[str]:
         producers = {output: step for step in steps.STEPS for output in step.outputs}
         ordered: list[str] = []
-        seen: set[str] = set()
+        seen: set[str] = {self._node(name)["unique_id"] for name in given}
 
         def visit(unique_id: str) -> None:
             if unique_id in seen:

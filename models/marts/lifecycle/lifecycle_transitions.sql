@@ -1,0 +1,157 @@
+{#- From the state at the close of one month to that at the close of the next, without a row per customer and month:
+    a stay that spans the closes of months a … b is a change in month a and b − a times "stayed". The last month closes
+    at as-of. -#}
+with history as (
+
+    select * from {{ ref('lifecycle_history') }}
+
+),
+
+months as (
+
+    select
+        series_date as month,
+        least({{ add_days(add_months('series_date', 1), -1) }}, {{ as_of_date() }}) as closes_on
+    from {{ date_series(
+        "(select date_trunc('month', min(valid_from)) from " ~ ref('lifecycle_history') ~ ")", as_of_date(), 'month'
+    ) }} as months
+
+),
+
+-- the month closes a stay covers: its first day's month, if it is still the state at that close, else none before the next
+spans as (
+
+    select
+        customer_key,
+        state,
+        valid_from,
+        case
+            when coalesce(valid_to, {{ add_days(as_of_date(), 1) }})
+                > least({{ add_days(add_months(month_start('valid_from'), 1), -1) }}, {{ as_of_date() }})
+                then {{ month_start('valid_from') }}
+        end as first_month,
+        case
+            when valid_to is null then {{ month_start(as_of_date()) }}
+            else {{ add_months(month_start('valid_to'), -1) }}
+        end as last_month
+    from history
+
+),
+
+-- a stay that ends in the middle of a month is not the state at that month's close, so last_month is the month before
+closes as (
+
+    select
+        customer_key,
+        state,
+        first_month,
+        last_month,
+        lag(state) over (partition by customer_key order by valid_from) as previous_state
+    from spans
+    where first_month is not null
+
+),
+
+changes as (
+
+    select
+        first_month as month,
+        coalesce(previous_state, 'none') as from_state,
+        state as to_state,
+        count(*) as customers
+    from closes
+    group by first_month, coalesce(previous_state, 'none'), state
+
+),
+
+stay_edges as (
+
+    select
+        {{ add_months('first_month', 1) }} as month,
+        state,
+        count(*) as customers
+    from closes
+    where last_month > first_month
+    group by 1, 2
+    union all
+    select
+        {{ add_months('last_month', 1) }} as month,
+        state,
+        -count(*) as customers
+    from closes
+    where last_month > first_month
+    group by 1, 2
+
+),
+
+stays_by_month as (
+
+    select
+        month,
+        state,
+        sum(customers) as customers
+    from stay_edges
+    group by month, state
+
+),
+
+stay_grid as (
+
+    select
+        months.month,
+        states.state,
+        coalesce(stays_by_month.customers, 0) as customers
+    from months
+    cross join (select distinct state from stays_by_month) as states
+    left join stays_by_month on months.month = stays_by_month.month and states.state = stays_by_month.state
+
+),
+
+stays as (
+
+    select
+        month,
+        state as from_state,
+        state as to_state,
+        sum(customers) over (
+            partition by state order by month rows between unbounded preceding and current row
+        ) as customers
+    from stay_grid
+
+),
+
+both as (
+
+    select * from changes
+    union all
+    select * from stays where customers > 0
+
+),
+
+totals as (
+
+    select
+        month,
+        from_state,
+        to_state,
+        sum(customers) as customers
+    from both
+    group by month, from_state, to_state
+
+),
+
+final as (
+
+    select
+        cast(totals.month as date) as month,
+        cast(totals.from_state as {{ type_string() }}) as from_state,
+        cast(totals.to_state as {{ type_string() }}) as to_state,
+        cast(totals.customers as bigint) as customers,
+        cast(sum(totals.customers) over (partition by totals.month, totals.from_state) as bigint) as from_customers,
+        {{ ratio('totals.customers', 'sum(totals.customers) over (partition by totals.month, totals.from_state)') }} as share,
+        {{ add_days(add_months('totals.month', 1), -1) }} <= {{ as_of_date() }} as is_complete
+    from totals
+
+)
+
+select * from final
