@@ -103,6 +103,7 @@ class PolicyValues(BaseModel):
     cohort_cuts: list[Literal["acquisition_channel", "first_category", "country", "account_type"]]
 
     lifecycle_method: Literal["fixed", "percentile", "personal"]
+    lifecycle_business_line: list[Literal["account_type", "category", "country"]]
     at_risk_after_days: Annotated[int, Field(ge=1)]
     lapsed_after_days: Annotated[int, Field(ge=2)]
     registered_at_risk_after_days: Annotated[int, Field(ge=1)]

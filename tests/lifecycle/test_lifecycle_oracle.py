@@ -12,7 +12,6 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from tests.support import Project
 
 START = date(2024, 1, 1)
@@ -68,9 +67,7 @@ def thresholds(people: list[Person], line: str, silent_from: int, own: Person, m
     month = month_of(silent_from)
     mates = [p for p in people if p.line == line]
     firsts = [day(min(p.orders)) for p in mates if p.orders]
-    gaps = [
-        (later - earlier, later) for p in mates for earlier, later in zip(p.orders, p.orders[1:], strict=False)
-    ]
+    gaps = [(later - earlier, later) for p in mates for earlier, later in zip(p.orders, p.orders[1:], strict=False)]
     known = [gap for gap, later in gaps if day(later) < month]
     if method == "fixed" or not firsts:
         return fixed
@@ -214,7 +211,7 @@ def project(method: str) -> Project:
     return Project.compile(lifecycle_method=method, lifecycle_business_line=["account_type"], **POLICY)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(people=shops, as_of=st.integers(100, HORIZON))
 def test_history_equals_a_day_by_day_simulation(
     project: Project, method: str, people: list[Person], as_of: int
@@ -242,8 +239,12 @@ def test_history_equals_a_day_by_day_simulation(
         yesterday[row["state"]] = row["customers"]
 
     # the transitions between month closes
-    closes = sorted({min((month_of(o) + timedelta(days=32)).replace(day=1) - timedelta(days=1), day(as_of))
-                     for o in range(as_of + 1)})
+    closes = sorted(
+        {
+            min((month_of(o) + timedelta(days=32)).replace(day=1) - timedelta(days=1), day(as_of))
+            for o in range(as_of + 1)
+        }
+    )
     expected_moves: Counter[tuple[date, str, str]] = Counter()
     for states in expected.values():
         before = "none"
@@ -259,7 +260,7 @@ def test_history_equals_a_day_by_day_simulation(
     assert moves == dict(expected_moves)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(people=shops, early=st.integers(60, 120))
 def test_a_rebuild_as_of_an_older_day_is_that_days_history(project: Project, people: list[Person], early: int) -> None:
     late = states_of(project, build(project, people, HORIZON), HORIZON)

@@ -12,7 +12,7 @@ import os
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -64,7 +64,7 @@ def _compiled_manifest(vars_json: str) -> dict[str, Any]:
 class Project:
     """The compiled project for one set of vars."""
 
-    manifest: Mapping[str, Any]
+    manifest: Mapping[str, Any] = field(repr=False)
     vars: Mapping[str, Any]
 
     @classmethod
@@ -102,9 +102,7 @@ class Project:
         self.load_raw(con, raw)
         return con
 
-    def run(
-        self, con: duckdb.DuckDBPyConnection, *models: str, as_of: date | str, given: Collection[str] = ()
-    ) -> None:
+    def run(self, con: duckdb.DuckDBPyConnection, *models: str, as_of: date | str, given: Collection[str] = ()) -> None:
         """Build these models and all their ancestors, in order; those `given` stand already (see `give`)."""
         for unique_id in self._order(models, given):
             if unique_id.startswith("step."):

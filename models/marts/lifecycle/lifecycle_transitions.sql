@@ -120,7 +120,7 @@ stays as (
 
 ),
 
-both as (
+moves as (
 
     select * from changes
     union all
@@ -135,7 +135,7 @@ totals as (
         from_state,
         to_state,
         sum(customers) as customers
-    from both
+    from moves
     group by month, from_state, to_state
 
 ),
