@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -77,7 +78,7 @@ def thresholds(people: list[Person], line: str, silent_from: int, own: Person, m
     if method == "percentile":
         return p75, max(p90, p75 + 1)
     so_far = [o for o in own.orders if o <= silent_from]
-    mine = [later - earlier for earlier, later in zip(so_far, so_far[1:], strict=False)]
+    mine = [later - earlier for earlier, later in itertools.pairwise(so_far)]
     n = len(mine)
     m = (n * (disc(mine, 0.5) if mine else 0) + 5 * p50) / (n + 5)
     risk = max(2 * m, POLICY["personal_floor_days"])
