@@ -1,4 +1,4 @@
-"""The published Online Retail II lines in an in-memory warehouse, and the policies that the tests of this room share."""
+"""The published Online Retail II lines in an in-memory warehouse, and the policies that this room's tests share."""
 
 from __future__ import annotations
 
