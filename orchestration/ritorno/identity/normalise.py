@@ -40,7 +40,9 @@ def phone(raw: str, region: str) -> Normalised:
         number = phonenumbers.parse(raw, region)
     except phonenumbers.NumberParseException:
         return Normalised(None, NOT_A_PHONE)
-    if not phonenumbers.is_possible_number(number):
+    # A number that only works within its own town, or is all zeros, is a placeholder more often than a phone.
+    possible = phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
+    if not possible or not number.national_number:
         return Normalised(None, IMPOSSIBLE_PHONE)
     # What format_number(E164) gives, at a third of its time: a million numbers are normalised here.
     return Normalised(f"+{number.country_code}{phonenumbers.national_significant_number(number)}")

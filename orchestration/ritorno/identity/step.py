@@ -116,7 +116,7 @@ def _batches(
     warehouse: duckdb.DuckDBPyConnection, sql: str, parameters: list[Any], size: int = 500_000
 ) -> Iterator[Sequence[str]]:
     # The result is read to the end before anything is written: one connection has one open result.
-    values: list[str] = warehouse.execute(sql, parameters).fetch_arrow_table().column(0).to_pylist()
+    values: list[str] = warehouse.execute(sql, parameters).to_arrow_table().column(0).to_pylist()
     for start in range(0, len(values), size):
         yield values[start : start + size]
 
