@@ -13,7 +13,9 @@ from ritorno.home import Home
 from ritorno.landing import sql
 
 RELATION = "quarantine.quarantined_rows"
-COLUMNS = ("system", "source_file", "source_line", "source_batch", "bad_column", "bad_value", "bad_reason")
+COLUMNS = ("system", "row_key", "source_file", "source_line", "source_batch", "bad_column", "bad_value", "bad_reason")
+# Every column, so that equal content is an equal file.
+ORDER = ", ".join(f"{sql.name(column)} nulls last" for column in (COLUMNS[0], *COLUMNS[2:], COLUMNS[1]))
 
 
 def export_quarantine(con: duckdb.DuckDBPyConnection, home: Home) -> dict[str, int]:
@@ -32,7 +34,7 @@ def export_quarantine(con: duckdb.DuckDBPyConnection, home: Home) -> dict[str, i
             target = folder / f"{entity}.csv"
             con.execute(
                 f"copy (select {sql.names(COLUMNS)} from {RELATION} where entity = {sql.text(entity)} "
-                "order by system, source_file nulls last, source_line nulls last, source_batch nulls last, bad_column) "
+                f"order by {ORDER}) "
                 f"to {sql.text(str(target))} (format csv, header true)"
             )
             os.replace(target, home.quarantine / target.name)  # noqa: PTH105  the atomic rename is the point
