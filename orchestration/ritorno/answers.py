@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ritorno.home import Home
+from ritorno.publishing import FILE_FOR_BI
 
 QUESTIONS: tuple[tuple[str, str, str], ...] = (
     (
@@ -64,7 +65,7 @@ QUESTIONS: tuple[tuple[str, str, str], ...] = (
 def print_answers(home: Home, console: Console | None = None) -> None:
     """Ask the published marts, and show where to go on."""
     console = console or Console(highlight=False)
-    with duckdb.connect(str(home.published / "marts.duckdb"), read_only=True) as con:
+    with duckdb.connect(str(home.published / FILE_FOR_BI), read_only=True) as con:
         marts = {name for (name,) in con.execute("select table_name from duckdb_tables()").fetchall()}
         for question, mart, sql in QUESTIONS:
             if mart not in marts:
@@ -77,7 +78,7 @@ def print_answers(home: Home, console: Console | None = None) -> None:
                 table.add_row(*map(_shown, row))
             console.print(table)
     where = {
-        "Marts": f"{home.published / 'marts.duckdb'} (schema marts) and {home.published / 'parquet'}",
+        "Marts": f"{home.published / FILE_FOR_BI} (schema marts) and {home.published / 'parquet'}",
         "Checks": home.docs,
         "Quarantine": home.quarantine,
         "Next": f"ritorno status --home {home.root}   or   ritorno dev --home {home.root}",

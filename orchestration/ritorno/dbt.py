@@ -266,7 +266,7 @@ class DbtProject:
 
     def build(
         self,
-        select: Sequence[str],
+        unique_ids: Sequence[str],
         *,
         as_of: date,
         run_id: str,
@@ -274,8 +274,11 @@ class DbtProject:
     ) -> BuildResult:
         """Run `dbt build` for the nodes named, nothing more and nothing less; unit tests are no part of a refresh.
 
+        The nodes are marked with a tag in the manifest in memory: naming each to dbt's selector takes time by nodes
+        times nodes, 8 s for 450 of them.
+
         Args:
-            select: selectors as `selector()` makes them; tests must be named too.
+            unique_ids: models, seeds, snapshots and tests; the tests of a model must be named too.
             as_of: the day every model is a function of.
             run_id: what the marts call this run.
             on_event: called with each structured event while dbt runs.
@@ -303,9 +306,9 @@ class DbtProject:
             "--exclude-resource-type",
             "unit_test",
             "--select",
-            *select,
+            f"tag:{CHOSEN}",
         ]
-        with environment(self._run_environment(as_of, run_id)):
+        with environment(self._run_environment(as_of, run_id)), _tagged(self.parsed, unique_ids):
             outcome = dbtRunner(manifest=self.parsed, callbacks=[listen]).invoke(arguments)
         if outcome.exception is not None:
             raise BuildFailed(_first_lines(str(outcome.exception)))
@@ -370,12 +373,32 @@ class DbtProject:
         return digest.hexdigest()
 
 
+CHOSEN = "ritorno_chosen"
+
+
+@contextmanager
+def _tagged(manifest: Any, unique_ids: Sequence[str]) -> Iterator[None]:  # noqa: ANN401  dbt's Manifest
+    """Mark nodes of dbt's manifest for the length of a block."""
+    nodes = [manifest.nodes[unique_id] for unique_id in unique_ids]
+    for node in nodes:
+        node.tags = [*node.tags, CHOSEN]
+    try:
+        yield
+    finally:
+        for node in nodes:
+            node.tags = [tag for tag in node.tags if tag != CHOSEN]
+
+
+def with_stage_tags(manifest: Manifest, found: Stages) -> Manifest:
+    """The manifest with each node's stage among its tags, which is how dagster-dbt selects a stage and shows it."""
+    nodes = dict(manifest["nodes"])
+    for stage in found.dbt:
+        for unique_id in (*stage.nodes, *stage.tests):
+            nodes[unique_id] = {**nodes[unique_id], "tags": [*nodes[unique_id].get("tags", []), stage.name]}
+    return {**manifest, "nodes": nodes}
+
+
 _RESULT_EVENTS = frozenset({"LogSeedResult", "LogModelResult", "LogSnapshotResult", "LogTestResult"})
-
-
-def selector(node: Mapping[str, Any]) -> str:
-    """How dbt selects exactly this node."""
-    return "fqn:" + ".".join(node["fqn"])
 
 
 def _failures(execution: Any) -> Iterator[Failure]:  # noqa: ANN401  dbt's RunExecutionResult

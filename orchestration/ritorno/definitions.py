@@ -21,7 +21,7 @@ from pydantic import PrivateAttr
 
 from ritorno import lock, pipeline
 from ritorno.contract import raw_tables
-from ritorno.dbt import DbtProject, Manifest, Stage, marts, selector, stages
+from ritorno.dbt import DbtProject, Manifest, Stage, marts, stages, with_stage_tags
 from ritorno.errors import RitornoError
 from ritorno.home import Home
 from ritorno.policy import load_policy
@@ -39,8 +39,9 @@ TRANSIENT = (duckdb.IOException, OSError)
 RETRIES, RETRY_SECONDS = 2, 5
 
 HOME = Home.at().ensure()
-MANIFEST: Manifest = DbtProject(HOME).manifest()
-STAGES = stages(MANIFEST)
+_PLAIN: Manifest = DbtProject(HOME).manifest()
+STAGES = stages(_PLAIN)
+MANIFEST = with_stage_tags(_PLAIN, STAGES)
 
 
 # --- the run's session
@@ -236,7 +237,7 @@ def _stage_assets(stage: Stage) -> dg.AssetsDefinition:
     @dbt_assets(  # type: ignore[untyped-decorator]
         name=stage.name,
         manifest=MANIFEST,
-        select=" ".join(selector(MANIFEST["nodes"][unique_id]) for unique_id in stage.nodes),
+        select=f"tag:{stage.name}",
         dagster_dbt_translator=TRANSLATOR,
         pool=POOL,
     )

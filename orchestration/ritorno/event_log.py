@@ -27,6 +27,11 @@ class KeptOpenEventLog(SqliteEventLogStorage):
         self._kept: dict[str, Engine] = {}
         super().__init__(*args, **kwargs)
 
+    @classmethod
+    def from_config_value(cls, inst_data: Any, config_value: Any) -> "KeptOpenEventLog":  # noqa: ANN401
+        """As dagster.yaml says; Dagster's own would make a plain SqliteEventLogStorage."""
+        return cls(inst_data=inst_data, **config_value)
+
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
         with self._db_lock:

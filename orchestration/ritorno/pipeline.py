@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from ritorno import contract, landing, publishing
-from ritorno.dbt import BuildResult, Manifest, Stage, environment, selector
+from ritorno.dbt import BuildResult, Manifest, Stage, environment
 from ritorno.errors import CheckFailed, UnusableInput
 from ritorno.home import Home
 from ritorno.landing import Source
@@ -149,7 +149,7 @@ def build(run: Run, stage: Stage, unique_ids: Sequence[str], manifest: Manifest)
         if not unique_ids:
             return BuildResult(), {}
         result = run.dbt.build(
-            [selector(nodes[unique_id]) for unique_id in unique_ids],
+            unique_ids,
             as_of=run.request.as_of,
             run_id=run.run_id,
             on_event=on_event,

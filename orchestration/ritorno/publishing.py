@@ -22,6 +22,11 @@ from ritorno.home import Home
 
 STORAGE_VERSION = "v1.0.0"
 """DuckDB's file format of the published copy: drivers from 1.0 on open it, at equal size."""
+FILE = "marts.duckdb"
+FILE_FOR_BI = "ritorno.duckdb"
+"""The same file under a second name. DuckDB names a database after its file, and refuses `marts.customers` as
+ambiguous when both the database and a schema in it are called marts; opened under this name it is not.
+"""
 MANIFEST = "manifest.json"
 UNFINISHED = ".unfinished-"
 _CHUNK = 1 << 20
@@ -135,9 +140,7 @@ def _copy_marts(home: Home, folder: Path, marts: Sequence[Mart], run_id: str, as
         con.execute("set TimeZone = 'UTC'")
         con.execute(f"set temp_directory = {_text(str(home.tmp))}")
         con.execute(f"attach {_text(str(home.warehouse))} as warehouse (read_only)")
-        con.execute(
-            f"attach {_text(str(folder / 'marts.duckdb'))} as published (storage_version {_text(STORAGE_VERSION)})"
-        )
+        con.execute(f"attach {_text(str(folder / FILE))} as published (storage_version {_text(STORAGE_VERSION)})")
         con.execute("create schema published.marts")
         for mart in marts:
             table = f"published.marts.{_name(mart.name)}"
@@ -165,6 +168,7 @@ def _copy_marts(home: Home, folder: Path, marts: Sequence[Mart], run_id: str, as
             )
         con.execute("checkpoint published")
         con.execute("detach published")
+    (folder / FILE_FOR_BI).hardlink_to(folder / FILE)
     return counts
 
 
