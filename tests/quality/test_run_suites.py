@@ -1,6 +1,7 @@
 """Suites run against real DuckDB files: every kind of expectation used goes red when its fault is put in."""
 
 import sys
+import tempfile
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -268,7 +269,10 @@ def test_no_value_of_a_failing_row_reaches_results_or_data_docs(tmp_path):
     assert "7654321" not in written + str(results)
 
 
-def test_data_docs_and_a_front_page_over_both_stages_stand_where_one_can_look(tmp_path):
+def test_data_docs_and_a_front_page_over_both_stages_stand_where_one_can_look(tmp_path, monkeypatch):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     home = home_with(tmp_path / "home", GOOD, "create table raw.orders as select '1' as order_id")
     one = {"type": "expect_table_row_count_to_be_between", "kwargs": {"min_value": 1}, "severity": "critical"}
     folder = suite_folder(
@@ -287,6 +291,7 @@ def test_data_docs_and_a_front_page_over_both_stages_stand_where_one_can_look(tm
         assert (home.docs / stage / "index.html").is_file()
         assert any((home.docs / stage / "validations").rglob("*.html"))
     assert not list(home.docs.glob("*.new"))
+    assert not list(scratch.iterdir())  # Great Expectations would leave a copy of the pages there
 
 
 DRIFT = yaml.safe_dump(
@@ -427,3 +432,8 @@ def test_every_raw_suite_names_a_table_of_the_contract():
     known = {table.identifier for table in contract.raw_tables()}
     named = {Path(suite.path).stem.removeprefix("raw.") for suite in load_suites("raw")}
     assert named <= known
+
+
+def test_every_mart_suite_names_a_mart_of_the_project():
+    marts = {path.stem for path in (PROJECT_ROOT / "models" / "marts").rglob("*.sql")}
+    assert {suite.table for suite in load_suites("marts")} <= marts

@@ -104,7 +104,7 @@ def validate(
         context.variables.progress_bars = {"globally": False, "metric_calculations": False}
         scratch = docs.with_name(docs.name + ".new")
         shutil.rmtree(scratch, ignore_errors=True)
-        _add_docs_site(context, scratch)
+        _place_docs(context, scratch)
         _store_plain_values(context.validation_results_store)
         source = context.data_sources.add_sql(
             name="warehouse",
@@ -123,7 +123,11 @@ def validate(
     return results
 
 
-def _add_docs_site(context: Any, folder: Path) -> None:  # noqa: ANN401
+def _place_docs(context: Any, folder: Path) -> None:  # noqa: ANN401
+    """Send the Data Docs to `folder` instead of a temporary folder that nobody would ever delete."""
+    for name, site in list(context.variables.data_docs_sites.items()):
+        shutil.rmtree(site["store_backend"]["base_directory"], ignore_errors=True)
+        context.delete_data_docs_site(name)
     context.add_data_docs_site(
         site_name="docs",
         site_config={
