@@ -158,6 +158,9 @@ def build(run: Run, stage: Stage, unique_ids: Sequence[str], manifest: Manifest)
             raise duckdb.IOException(result.failures[0].message)
         row_counts = _row_counts(run, [nodes[unique_id] for unique_id in unique_ids if unique_id in stage.nodes])
         counts.update(models=len(row_counts), tests=len(set(unique_ids) & set(stage.tests)))
+        if any(nodes[unique_id]["name"] == "quarantined_rows" for unique_id in row_counts):
+            with warehouse(run) as con:  # also when a check stops the run: that is when one wants to look
+                landing.export_quarantine(con, run.home)
         for failure in result.failures:
             run.detail(stage.name, failure.message)
         try:
