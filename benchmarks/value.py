@@ -1,4 +1,4 @@
-"""CPU time to fit and score customer value. Run on demand: .venv/bin/python benchmarks/value.py [customers]."""
+"""CPU time to fit and score customer value. On demand: .venv/bin/python -m benchmarks.value [customers]."""
 
 from __future__ import annotations
 

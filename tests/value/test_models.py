@@ -84,6 +84,16 @@ def test_expectations_equal_the_papers_2f1_formula():
                 assert model.expected_orders([x], [t_x], [T], t)[0] == pytest.approx(alive / (1 + odds), rel=1e-9)
 
 
+def test_pareto_expectation_equals_the_papers_formula():
+    """Schmittlein et al. 1987, as in Fader & Hardie 2005: P(alive) times the mean of one who is."""
+    for s in (0.3, 0.606, 2.5):
+        model = ParetoNBD(0.553, 10.578, s, 11.669)
+        r, alpha, beta, x, t_x, T, t = model.r, model.alpha, model.beta, 2, 30.43, 38.86, 39.0  # noqa: N806
+        mean = (r + x) * (beta + T) / ((alpha + T) * (s - 1)) * (1 - ((beta + T) / (beta + T + t)) ** (s - 1))
+        expected = model.p_alive([x], [t_x], [T])[0] * mean
+        assert model.expected_orders([x], [t_x], [T], t)[0] == pytest.approx(expected, rel=1e-10)
+
+
 beta_geometric = st.one_of(st.builds(BGNBD, shape, scale, shape, shape), st.builds(MBGNBD, shape, scale, shape, shape))
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from ritorno.value import step
 from ritorno.value.fit import Statistics, fit_orders, fit_spend
-from ritorno.value.models import MBGNBD
+from ritorno.value.models import MBGNBD, GammaGamma
 from tests.support import Project
 from tests.value.cdnow import cdnow, cdnow_orders, data_file
 
@@ -207,8 +207,9 @@ def test_the_step_leaves_empty_tables_where_none_are(project):
         assert con.execute(f"select count(*) from {name}").fetchone() == (0,)
 
 
-def test_gamma_gamma_on_online_retail_is_said_to_be_degenerate_or_is_sound():
-    """FACTS.md saw p run to 5e8 on Online Retail II. Whatever it does here, no value rests on a runaway fit."""
+def test_gamma_gamma_on_online_retail_finds_the_maximum_that_one_start_misses():
+    """FACTS.md saw p run to 5e8 here. That is where a search from far out gets stuck, 0.19 worse in log-likelihood per
+    customer; from several starts on rescaled spend it ends at p = 2.2."""
     path = data_file("online_retail_II_y2009_2010.parquet")
     x, mean = duckdb.connect().execute(f"""
         with days as (
@@ -219,8 +220,10 @@ def test_gamma_gamma_on_online_retail_is_said_to_be_degenerate_or_is_sound():
         select count(*) as x, avg(worth) as mean from ranked where place > 1 group by customer
     """).fetchnumpy().values()  # fmt: skip
     fitted = fit_spend(np.asarray(x), np.asarray(mean))
-    if fitted.usable is not None:
-        assert fitted.usable.p < 1000
-        assert fitted.usable.q > 1
-    else:
-        assert fitted.status == "degenerate"
+    assert (fitted.status, fitted.n) == ("converged", 2818)
+    assert fitted.usable.p == pytest.approx(2.205, abs=0.005)
+    assert fitted.usable.q == pytest.approx(3.621, abs=0.005)
+    again = (np.asarray(x) > 0) & (np.asarray(mean) > 0)
+    scale = np.asarray(mean)[again].mean()
+    stuck = GammaGamma(9e5, 1.546, 9e-7 * scale).log_likelihood(np.asarray(x)[again], np.asarray(mean)[again]).sum()
+    assert fitted.log_likelihood - stuck > 500
