@@ -24,6 +24,12 @@ INPUTS: Mapping[str, str] = {
         "customer_key varchar, account_type varchar, country varchar, company varchar, acquisition_channel varchar, "
         "birth_year integer, preferred_channel varchar, first_seen_at timestamp, is_tombstone boolean"
     ),
+    # empty: what they add to `customers` is proved where they are made
+    "lifecycle_history": "customer_key varchar, state varchar, valid_from date, valid_to date, silent_since date",
+    "customer_value": (
+        "customer_key varchar, value_status varchar, p_alive double, expected_orders_365d double, "
+        "predicted_value_365d decimal(18, 2), value_decile integer, next_order_date_p50 date"
+    ),
 }
 
 

@@ -25,6 +25,18 @@ DATA = _shared_data()
 pytestmark = pytest.mark.skipif(DATA is None, reason="shared/data is not beside the repository")
 
 
+def _without_predictions(project: Project, con: duckdb.DuckDBPyConnection) -> None:
+    """`customers` shows predicted values too, which take a fit and have golden values of their own (tests/value)."""
+    types = {
+        "customer_key": "varchar",
+        "value_status": "varchar",
+        "p_alive": "double",
+        "expected_orders_365d": "double",
+    }
+    types |= {"predicted_value_365d": "decimal(18,2)", "value_decile": "integer", "next_order_date_p50": "date"}
+    project.give(con, "customer_value", types, [])
+
+
 def _counts(con: duckdb.DuckDBPyConnection, sql: str) -> Mapping[Any, Any]:
     return dict(con.execute(sql).fetchall())
 
@@ -48,8 +60,9 @@ def retail() -> duckdb.DuckDBPyConnection:
             1 as _ritorno_batch
         from read_parquet('{DATA}/online_retail_II_y2009_2010.parquet', file_row_number = true)
     """)
-    models = ("customers", "cohort_retention", "rfm_grid", "rfm_transitions")
-    project.run(con, *models, "int_customers__revenue_reconciliation", as_of="2010-12-09")
+    models = ("customers", "cohort_retention", "rfm_grid", "rfm_transitions", "int_customers__revenue_reconciliation")
+    _without_predictions(project, con)
+    project.run(con, *models, as_of="2010-12-09", given=["customer_value"])
     return con
 
 
@@ -172,7 +185,8 @@ def cdnow() -> duckdb.DuckDBPyConnection:
             1 as _ritorno_batch
         from lines
     """)
-    project.run(con, "customers", "cohort_retention", as_of="1998-06-30")
+    _without_predictions(project, con)
+    project.run(con, "customers", "cohort_retention", as_of="1998-06-30", given=["customer_value"])
     return con
 
 

@@ -30,6 +30,18 @@ customer_rfm as (
 
 ),
 
+lifecycle_history as (
+
+    select * from {{ ref('lifecycle_history') }}
+
+),
+
+customer_value as (
+
+    select * from {{ ref('customer_value') }}
+
+),
+
 -- who was deleted or erased stays for the sake of the revenue, and only for that
 known_customers as (
 
@@ -63,22 +75,27 @@ second_orders as (
 
 ),
 
+-- the stay that still holds at as-of: one per customer, since stays neither overlap nor leave gaps
+current_stays as (
+
+    select
+        customer_key,
+        state,
+        valid_from,
+        silent_since
+    from lifecycle_history
+    where valid_to is null
+
+),
+
 -- typed nulls until the models that know them are joined here
 not_yet_known as (
 
     select
-        cast(null as {{ type_string() }}) as lifecycle_state,
-        cast(null as boolean) as is_at_risk,
-        cast(null as boolean) as is_churned,
-        cast(null as date) as at_risk_since,
         cast(null as boolean) as has_active_subscription,
         cast(null as boolean) as is_paused,
         cast(null as date) as paused_since,
-        cast(null as {{ type_money() }}) as mrr,
-        cast(null as {{ type_double() }}) as p_alive,
-        cast(null as {{ type_double() }}) as expected_orders_365d,
-        cast(null as {{ type_money() }}) as predicted_value_365d,
-        cast(null as date) as next_order_date_p50
+        cast(null as {{ type_money() }}) as mrr
 
 ),
 
@@ -93,18 +110,24 @@ joined as (
         customer_rfm.r_score,
         customer_rfm.f_score,
         customer_rfm.m_score,
-        not_yet_known.lifecycle_state,
-        not_yet_known.is_at_risk,
-        not_yet_known.is_churned,
-        not_yet_known.at_risk_since,
+        current_stays.state as lifecycle_state,
+        current_stays.valid_from as lifecycle_since,
+        current_stays.silent_since,
         not_yet_known.has_active_subscription,
         not_yet_known.is_paused,
         not_yet_known.paused_since,
         not_yet_known.mrr,
-        not_yet_known.p_alive,
-        not_yet_known.expected_orders_365d,
-        not_yet_known.predicted_value_365d,
-        not_yet_known.next_order_date_p50,
+        customer_value.value_status,
+        customer_value.p_alive,
+        customer_value.expected_orders_365d,
+        customer_value.predicted_value_365d,
+        customer_value.value_decile,
+        customer_value.next_order_date_p50,
+        coalesce(current_stays.state = 'at_risk', false) as is_at_risk,
+        coalesce(current_stays.state = 'registered_at_risk', false) as is_registered_at_risk,
+        -- lapsed is never said of somebody whose subscription is live, nor of somebody who never bought
+        coalesce(current_stays.state = 'lapsed', false) as is_churned,
+        case when current_stays.state = 'at_risk' then current_stays.valid_from end as at_risk_since,
         coalesce(order_totals.orders, 0) as orders,
         coalesce(order_totals.order_days, 0) as order_days,
         coalesce(order_totals.net_revenue, 0) as net_revenue,
@@ -121,6 +144,8 @@ joined as (
     left join second_orders on known_customers.customer_key = second_orders.customer_key
     left join first_categories on known_customers.customer_key = first_categories.customer_key
     left join customer_rfm on known_customers.customer_key = customer_rfm.customer_key
+    left join current_stays on known_customers.customer_key = current_stays.customer_key
+    left join customer_value on known_customers.customer_key = customer_value.customer_key
 
 ),
 
@@ -156,18 +181,23 @@ final as (
         cast(rfm_segment_label as {{ type_string() }}) as rfm_segment_label,
         -- lifecycle
         cast(lifecycle_state as {{ type_string() }}) as lifecycle_state,
+        cast(lifecycle_since as date) as lifecycle_since,
+        cast({{ days_between('silent_since', as_of_date()) }} as integer) as days_silent,
         cast(is_at_risk as boolean) as is_at_risk,
-        cast(is_churned as boolean) as is_churned,
         cast(at_risk_since as date) as at_risk_since,
+        cast(is_registered_at_risk as boolean) as is_registered_at_risk,
+        cast(is_churned as boolean) as is_churned,
         -- subscriptions
         cast(has_active_subscription as boolean) as has_active_subscription,
         cast(is_paused as boolean) as is_paused,
         cast(paused_since as date) as paused_since,
         cast(mrr as {{ type_money() }}) as mrr,
         -- value
+        cast(value_status as {{ type_string() }}) as value_status,
         cast(p_alive as {{ type_double() }}) as p_alive,
         cast(expected_orders_365d as {{ type_double() }}) as expected_orders_365d,
         cast(predicted_value_365d as {{ type_money() }}) as predicted_value_365d,
+        cast(value_decile as integer) as value_decile,
         cast(next_order_date_p50 as date) as next_order_date_p50,
         {{ as_of_date() }} as as_of_date
     from joined
