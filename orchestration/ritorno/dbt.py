@@ -309,7 +309,10 @@ class DbtProject:
             f"tag:{CHOSEN}",
         ]
         with environment(self._run_environment(as_of, run_id)), _tagged(self.parsed, unique_ids):
-            outcome = dbtRunner(manifest=self.parsed, callbacks=[listen]).invoke(arguments)
+            try:
+                outcome = dbtRunner(manifest=self.parsed, callbacks=[listen]).invoke(arguments)
+            finally:
+                _close_warehouse()
         if outcome.exception is not None:
             raise BuildFailed(_first_lines(str(outcome.exception)))
         result.failures.extend(_failures(outcome.result))
@@ -320,6 +323,7 @@ class DbtProject:
             "RITORNO_HOME": str(self.home.root),
             "RITORNO_AS_OF": as_of.isoformat(),
             "RITORNO_RUN_ID": run_id,
+            "RITORNO_KEEP_OPEN": "True",
             "DBT_TARGET_PATH": "",
         }
 
@@ -396,6 +400,16 @@ def with_stage_tags(manifest: Manifest, found: Stages) -> Manifest:
         for unique_id in (*stage.nodes, *stage.tests):
             nodes[unique_id] = {**nodes[unique_id], "tags": [*nodes[unique_id].get("tags", []), stage.name]}
     return {**manifest, "nodes": nodes}
+
+
+def _close_warehouse() -> None:
+    """Release the DuckDB file that dbt kept open for the stage (RITORNO_KEEP_OPEN in profiles.yml)."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    kept = DuckDBConnectionManager._ENV
+    if kept is not None:
+        kept.close()
+    DuckDBConnectionManager.close_all_connections()
 
 
 _RESULT_EVENTS = frozenset({"LogSeedResult", "LogModelResult", "LogSnapshotResult", "LogTestResult"})

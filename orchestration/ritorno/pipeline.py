@@ -22,6 +22,8 @@ from ritorno.steps import STEPS, PythonStep
 
 FILES = "files"
 """The system that `--raw` means: the canonical tables."""
+QUARANTINE = "quarantined_rows"
+"""The model of every row that could not be used."""
 QUIET_DAYS = 7
 """An order missing for longer than this before as-of is worth a word: a late export, or a wrong --as-of."""
 
@@ -157,6 +159,8 @@ def build(run: Run, stage: Stage, unique_ids: Sequence[str], manifest: Manifest)
         if result.failures and all(_is_transient(failure.message) for failure in result.failures):
             raise duckdb.IOException(result.failures[0].message)
         row_counts = _row_counts(run, [nodes[unique_id] for unique_id in unique_ids if unique_id in stage.nodes])
+        if any(nodes[unique_id]["name"] == QUARANTINE for unique_id in unique_ids):
+            _export_quarantine(run)
         counts.update(models=len(row_counts), tests=len(set(unique_ids) & set(stage.tests)))
         if any(nodes[unique_id]["name"] == "quarantined_rows" for unique_id in row_counts):
             with warehouse(run) as con:  # also when a check stops the run: that is when one wants to look
@@ -168,6 +172,16 @@ def build(run: Run, stage: Stage, unique_ids: Sequence[str], manifest: Manifest)
         except (CheckFailed, Exception) as error:  # told now, raised once Dagster has seen every result
             run.stop(stage.name, error)
         return result, row_counts
+
+
+def _export_quarantine(run: Run) -> None:
+    """Put the quarantined rows where a person can read them, above all when their number stops the run."""
+    with warehouse(run) as con:
+        exists = con.execute(
+            "select 1 from information_schema.tables where table_schema = 'quarantine' and table_name = ?", [QUARANTINE]
+        ).fetchone()
+        if exists:
+            landing.export_quarantine(con, run.home)
 
 
 def _is_transient(message: str) -> bool:
