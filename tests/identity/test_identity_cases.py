@@ -200,7 +200,10 @@ class TestKeysLast:
 
     def test_a_deleted_account_stays_as_a_tombstone_that_its_key_leads_through(self) -> None:
         gone = account("C1", email="a@x.de", country="DE", deleted_at="2024-05-01", updated_at="2024-05-01")
-        rows = {"customers": [gone, account("C2", at="2024-02-01", email="a@x.de", country="AT")]}
+        rows = {
+            "customers": [gone, account("C2", at="2024-02-01", email="a@x.de", country="AT")],
+            "orders": [order(1, customer_id="C1")],
+        }
         result = Result(rows)
         assert result.account("C2") == result.account("C1") == oracle.node_key(("account", "C1"))
         assert [row["is_tombstone"] for row in result.aliases if row["alias"] in ("C1", "C2")] == [True, False]

@@ -80,7 +80,8 @@ shared_rows as (
 
     select
         'identity_shared_values' as check_name,
-        kinds.kind || ' on more than ' || '{{ var("identity_max_nodes_per_value") }}' || ' nodes, joins nobody' as detail,
+        kinds.kind
+        || ' on more than {{ var("identity_max_nodes_per_value") }} nodes, joins nobody' as detail,
         count(shared_values.kind) as row_count
     from kinds
     left join shared_values on kinds.kind = shared_values.kind
