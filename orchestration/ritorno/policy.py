@@ -120,6 +120,19 @@ class PolicyValues(BaseModel):
     value_backtest_days: Annotated[int, Field(ge=1)]
     annual_discount_rate: Annotated[float, Field(ge=0, lt=10)]
 
+    repurchase_window_days: Annotated[int, Field(ge=1)]
+    repurchase_min_intervals: Annotated[int, Field(ge=2)]
+    subscription_min_repeat_buyers: Annotated[int, Field(ge=1)]
+    subscription_min_repurchase_rate: Annotated[float, Field(gt=0, le=1)]
+    subscription_max_variation: Annotated[float, Field(ge=0)]
+    affinity_max_basket_products: Annotated[int, Field(ge=2)]
+    affinity_min_product_orders: Annotated[int, Field(ge=1)]
+    affinity_min_pair_orders: Annotated[int, Field(ge=1)]
+    recommendations_per_customer: Annotated[int, Field(ge=1)]
+    recommend_not_within_days: Days
+    recommend_newest_of: Annotated[int, Field(ge=1)]
+    recommend_partners: Annotated[int, Field(ge=1)]
+
     paused_in_mrr: bool
     past_due_in_mrr: bool
     pause_at_risk_after_days: Days

@@ -1,0 +1,38 @@
+-- Numbers instead of keys: pairs of them are counted in a fraction of the memory.
+with order_products as (
+
+    select * from {{ ref('int_products__order_products') }}
+
+),
+
+baskets as (
+
+    select * from {{ ref('int_products__baskets') }}
+    where is_counted
+
+),
+
+counted as (
+
+    select
+        order_products.product_key,
+        count(*) as orders
+    from order_products
+    inner join baskets
+        on order_products.order_key = baskets.order_key
+    group by order_products.product_key
+    having count(*) >= {{ [var('affinity_min_product_orders'), var('affinity_min_pair_orders')] | max }}
+
+),
+
+final as (
+
+    select
+        cast(product_key as {{ type_string() }}) as product_key,
+        cast(orders as bigint) as orders,
+        cast(row_number() over (order by product_key asc) as integer) as product_number
+    from counted
+
+)
+
+select * from final

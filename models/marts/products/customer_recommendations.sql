@@ -1,0 +1,105 @@
+with candidates as (
+
+    select * from {{ ref('int_products__candidates') }}
+
+),
+
+customer_products as (
+
+    select * from {{ ref('int_products__customer_products') }}
+
+),
+
+customers as (
+
+    select * from {{ ref('int_identity__customers') }}
+
+),
+
+products as (
+
+    select * from {{ ref('products') }}
+
+),
+
+-- What is used up may come again, but not at once; anything else that the customer has already is no news to him.
+allowed as (
+
+    select
+        candidates.*,
+        customer_products.last_order_date as last_bought_date
+    from candidates
+    inner join customers
+        on candidates.customer_key = customers.customer_key
+    left join customer_products
+        on
+            candidates.customer_key = customer_products.customer_key
+            and candidates.product_key = customer_products.product_key
+    where
+        not customers.is_tombstone
+        and (
+            customer_products.product_key is null
+            or (
+                candidates.reason = 'replenish_due'
+                and {{ days_between('customer_products.last_order_date', as_of_date()) }}
+                > {{ var('recommend_not_within_days') }}
+            )
+        )
+
+),
+
+-- one product, one reason: the first rule that proposes it
+by_product as (
+
+    select
+        *,
+        row_number() over (partition by customer_key, product_key order by reason_order asc) as proposal
+    from allowed
+
+),
+
+by_reason as (
+
+    select
+        *,
+        row_number() over (partition by customer_key, reason order by place asc) as place_in_reason
+    from by_product
+    where proposal = 1
+
+),
+
+-- one product of the brand and one of the category, so that they leave room for what goes with the last order
+ranked as (
+
+    select
+        *,
+        row_number() over (partition by customer_key order by reason_order asc, place asc) as customer_rank
+    from by_reason
+    where
+        reason in ('replenish_due', 'bought_together')
+        or place_in_reason = 1
+
+),
+
+final as (
+
+    select
+        cast(ranked.customer_key as {{ type_string() }}) as customer_key,
+        cast(ranked.customer_rank as integer) as rank,
+        cast(ranked.product_key as {{ type_string() }}) as product_key,
+        cast(ranked.reason as {{ type_string() }}) as reason,
+        cast(ranked.because_product_key as {{ type_string() }}) as because_product_key,
+        cast(products.name as {{ type_string() }}) as product_name,
+        cast(products.brand as {{ type_string() }}) as brand,
+        cast(products.category as {{ type_string() }}) as category,
+        cast(products.in_stock as boolean) as in_stock,
+        cast(ranked.last_bought_date as date) as last_bought_date,
+        {{ as_of_date() }} as as_of_date
+    from ranked
+    inner join products
+        on ranked.product_key = products.product_key
+    where ranked.customer_rank <= {{ var('recommendations_per_customer') }}
+
+)
+
+select * from final
