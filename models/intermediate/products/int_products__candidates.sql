@@ -1,5 +1,6 @@
 {#- Every product that a rule proposes to a customer, before what he has bought is taken out. `place` orders the
     proposals of one rule for one customer and is unique within them. -#}
+-- sqlfluff:indentation:template_blocks_indent:false
 with customer_products as (
 
     select * from {{ ref('int_products__customer_products') }}
@@ -123,7 +124,10 @@ partners as (
         product_affinity.lift,
         row_number() over (
             partition by product_affinity.product_key
-            order by product_affinity.confidence desc, product_affinity.lift desc, product_affinity.other_product_key asc
+            order by
+                product_affinity.confidence desc,
+                product_affinity.lift desc,
+                product_affinity.other_product_key asc
         ) as place
     from product_affinity
     inner join recommendable

@@ -45,6 +45,12 @@ classified_refunds as (
 
 ),
 
+basket_counts as (
+
+    select * from {{ ref('int_products__basket_counts') }}
+
+),
+
 identity_report as (
 
     select * from {{ ref('int_identity__report') }}
@@ -354,6 +360,24 @@ identity_checks as (
 
 ),
 
+basket_checks as (
+
+    select
+        'large_baskets' as check_name,
+        system,
+        'orders' as subject,
+        cast(null as {{ text }}) as item,
+        'an order of more than affinity_max_basket_products products counts in no pair of products' as checked,
+        baskets as rows_checked,
+        large_baskets as rows_failed,
+        0 as rows_quarantined,
+        case when large_baskets > 0 then 'largest basket: ' || cast(largest_basket as {{ text }}) || ' products' end as why,
+        'info' as severity,
+        true as passed
+    from basket_counts
+
+),
+
 listed_items as (
     {%- for check in [
         {'items': 'ambiguous_items', 'name': 'ambiguous_versions_listed', 'checked': 'a row of equal updated_at and batch'},
@@ -385,7 +409,8 @@ listed_items as (
 
 checks as (
     {% for cte in ['account_checks', 'share_checks', 'quarantine_checks', 'ambiguous_checks', 'status_checks',
-                   'unknown_statuses', 'disagreement_checks', 'refund_checks', 'refund_reasons', 'identity_checks'] %}
+                   'unknown_statuses', 'disagreement_checks', 'refund_checks', 'refund_reasons', 'identity_checks',
+                   'basket_checks'] %}
     select
         *,
         0 as list_position

@@ -1,5 +1,5 @@
--- Both directions of a pair stand there with one support and one lift, and confidence = support of the pair / support of
--- the product. A pair that lacks its mirror, or stands twice, is found as well.
+-- Both directions of a pair stand there with one support and one lift, and confidence = support of the pair / that
+-- of the product. A pair that lacks its mirror, or stands twice, is found as well.
 with
 
 affinity as (

@@ -12,4 +12,7 @@ where
     or interval_median_days > interval_p75_days
     or subscription_score < 0
     or subscription_score > 1
-    or (is_subscription_candidate and coalesce(subscription_score, 0) < 1 - {{ var('subscription_max_variation') }} - 1e-9)
+    or (
+        is_subscription_candidate
+        and coalesce(subscription_score, 0) < 1 - {{ var('subscription_max_variation') }} - 1e-9
+    )
