@@ -118,6 +118,7 @@ class PolicyValues(BaseModel):
     value_min_customers: Annotated[int, Field(ge=2)]
     value_min_days: Annotated[int, Field(ge=1)]
     value_backtest_days: Annotated[int, Field(ge=1)]
+    clv_lifespan: Literal["lapse_rate", "observed"]
     annual_discount_rate: Annotated[float, Field(ge=0, lt=10)]
 
     repurchase_window_days: Annotated[int, Field(ge=1)]
