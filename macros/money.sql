@@ -1,8 +1,13 @@
 {#- Money: everything that turns one amount into another, without a float. -#}
 
-{#- `amount` (order currency) in the reporting currency, rounded once to cents; null if it does not fit. -#}
+{#- `amount` (order currency, at most four places) in the reporting currency, rounded once to cents; null if it does
+    not fit. Most rows are in the reporting currency: rounding 64-bit decimals costs a thirtieth of rounding 128-bit ones
+    (measured on DuckDB 1.5: .01 against .58 s a million). -#}
 {% macro reporting_amount(amount, rate) -%}
-{{ safe_cast("round(cast(" ~ amount ~ " as decimal(38, 4)) * " ~ rate ~ ", 2)", type_money()) }}
+case
+    when {{ rate }} = 1 then {{ safe_cast("round(" ~ safe_cast(amount, type_price()) ~ ", 2)", type_money()) }}
+    else {{ safe_cast("round(cast(" ~ amount ~ " as decimal(38, 4)) * " ~ rate ~ ", 2)", type_money()) }}
+end
 {%- endmacro %}
 
 {#- `amount` as a whole number of its smallest parts: `places` decimal places -#}

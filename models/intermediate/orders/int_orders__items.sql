@@ -58,8 +58,11 @@ final as (
         unit_price,
         cast(coalesce(discount, 0) as {{ type_price() }}) as line_discount,
         -- null if the product of both is no amount of money any more: the order goes to quarantine
+        -- (whole units need no rounding, which would cost more than the rest of this model)
         {{ safe_cast(
-            "round(cast(quantity as decimal(38, 4)) * unit_price, 4) - coalesce(discount, 0)", type_price()
+            "case when quantity = floor(quantity) then cast(quantity as decimal(38, 0)) * unit_price"
+            ~ " else round(cast(quantity as decimal(38, 4)) * unit_price, 4) end - coalesce(discount, 0)",
+            type_price()
         ) }} as line_net
     from lines
 
