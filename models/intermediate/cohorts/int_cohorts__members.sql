@@ -25,6 +25,8 @@ buyers as (
         order_totals.first_order_date,
         order_totals.last_order_date,
         {{ month_start('order_totals.first_order_date') }} as cohort_month,
+        -- a window over ten million order days is cheaper by a number than by the 32 characters of the key
+        row_number() over (order by order_totals.customer_key asc) as customer_number,
         coalesce(customers.acquisition_channel, 'unknown') as acquisition_channel,
         coalesce(first_categories.first_category, 'unknown') as first_category,
         coalesce(customers.country, 'unknown') as country,
@@ -41,9 +43,10 @@ memberships as (
     select
         'calendar_month' as cohort_type,
         customer_key,
+        customer_number,
         first_order_date,
+        last_order_date,
         cohort_month,
-        {{ cohort_period('calendar_month', 'first_order_date', 'last_order_date') }} as last_active_period,
         {{ cohort_period('calendar_month', 'first_order_date', as_of_date()) }} as last_begun_period,
         -- the month of as-of is over only on its last day
         {{ cohort_period('calendar_month', 'first_order_date', as_of_date()) }}
@@ -59,9 +62,10 @@ memberships as (
     select
         'rolling_30d' as cohort_type,
         customer_key,
+        customer_number,
         first_order_date,
+        last_order_date,
         cohort_month,
-        {{ cohort_period('rolling_30d', 'first_order_date', 'last_order_date') }} as last_active_period,
         {{ cohort_period('rolling_30d', 'first_order_date', as_of_date()) }} as last_begun_period,
         {{ integer_divide(days_between('first_order_date', as_of_date()), 30) }} as last_finished_period,
         acquisition_channel,
@@ -77,9 +81,10 @@ final as (
     select
         cast(cohort_type as {{ type_string() }}) as cohort_type,
         cast(customer_key as {{ type_string() }}) as customer_key,
+        cast(customer_number as bigint) as customer_number,
         cast(first_order_date as date) as first_order_date,
+        cast(last_order_date as date) as last_order_date,
         cast(cohort_month as date) as cohort_month,
-        cast(last_active_period as integer) as last_active_period,
         cast(last_begun_period as integer) as last_begun_period,
         cast(last_finished_period as integer) as last_finished_period,
         cast(acquisition_channel as {{ type_string() }}) as acquisition_channel,

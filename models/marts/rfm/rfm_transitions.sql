@@ -1,5 +1,6 @@
 -- Only recency and frequency name a segment, and neither moves with a later refund: rescoring a month end from order
--- dates up to it uses nothing that happened after it.
+-- dates up to it uses nothing that happened after it. Customers of the same standing (last order date, orders so far)
+-- move together and are rescored together: some hundred thousand standings instead of customers × months.
 with standing_changes as (
 
     select * from {{ ref('int_rfm__standing_changes') }}
@@ -38,7 +39,7 @@ standings as (
         frequency,
         order_month,
         next_order_month,
-        sum(customers) as customers
+        count(*) as customers
     from standing_changes
     group by last_order_date, frequency, order_month, next_order_month
 
@@ -123,10 +124,10 @@ stayed as (
 moved as (
 
     select
-        standing_now.order_month,
+        standing_changes.order_month,
         coalesce(standing_before.rfm_segment, 'prospect') as from_segment,
         standing_now.rfm_segment as to_segment,
-        standing_changes.customers
+        count(*) as customers
     from standing_changes
     inner join segments_by_month as standing_now
         on
@@ -138,6 +139,7 @@ moved as (
             standing_changes.previous_last_order_date = standing_before.last_order_date
             and standing_changes.previous_frequency = standing_before.frequency
             and standing_before.order_month = {{ add_months('standing_changes.order_month', '-1') }}
+    group by standing_changes.order_month, standing_before.rfm_segment, standing_now.rfm_segment
 
 ),
 
