@@ -1,0 +1,186 @@
+{#- Plan, price, interval and quantity at every step. A step names what changes; the rest is carried on from before. A
+    change of plan without a price brings the plan's list price. -#}
+{%- set so_far = 'partition by subscription_key order by step rows between unbounded preceding and current row' -%}
+{%- set carried = ['plan_id', 'price', 'billing_interval', 'interval_count', 'quantity'] -%}
+with steps as (
+
+    select * from {{ ref('int_subscriptions__steps') }}
+    where outcome != 'quarantined'
+
+),
+
+events as (
+
+    select * from {{ ref('int_subscriptions__events') }}
+
+),
+
+accounts as (
+
+    select * from {{ ref('int_subscriptions__accounts') }}
+
+),
+
+plans as (
+
+    select
+        system || ':' || plan_id as plan_key,
+        price,
+        lower(trim({{ adapter.quote('interval') }})) as billing_interval,
+        coalesce(interval_count, 1) as interval_count
+    from {{ ref('int_canonical__plans') }}
+    where row_status = 'current'
+
+),
+
+spoken as (
+
+    select
+        steps.*,
+        accounts.account_key,
+        accounts.customer_key,
+        accounts.system,
+        accounts.currency,
+        steps.event_type in ({{ term_events() }})
+        -- a change with a date speaks when it comes into force
+        and not (steps.event_type in ({{ change_events() }}) and steps.effective_at is not null) as speaks_of_terms,
+        row_number() over (partition by steps.subscription_key order by steps.step) = 1 as is_first,
+        accounts.plan_id as today_plan_id,
+        accounts.price as today_price,
+        accounts.billing_interval as today_interval,
+        accounts.interval_count as today_interval_count,
+        accounts.quantity as today_quantity,
+        events.plan_id as said_plan_id,
+        events.price as said_price,
+        events.billing_interval as said_interval,
+        events.interval_count as said_interval_count,
+        events.quantity as said_quantity
+    from steps
+    inner join accounts on steps.subscription_key = accounts.subscription_key
+    inner join events on steps.event_key = events.event_key
+
+),
+
+with_plans as (
+
+    select
+        spoken.*,
+        plans.price as plan_price,
+        plans.billing_interval as plan_interval,
+        plans.interval_count as plan_interval_count,
+        (spoken.is_first or spoken.event_type = 'plan_changed') and spoken.speaks_of_terms as takes_plan_terms
+    from spoken
+    left join plans
+        on
+            spoken.system || ':' || coalesce(spoken.said_plan_id, case when spoken.is_first then spoken.today_plan_id end)
+            = plans.plan_key
+
+),
+
+said as (
+
+    select
+        *,
+        case when speaks_of_terms then coalesce(said_plan_id, case when is_first then today_plan_id end) end as new_plan_id,
+        case
+            when speaks_of_terms
+                then coalesce(said_price, case when takes_plan_terms then plan_price end, case when is_first then today_price end)
+        end as new_price,
+        case
+            when speaks_of_terms
+                then coalesce(
+                    said_interval, case when takes_plan_terms then plan_interval end, case when is_first then today_interval end
+                )
+        end as new_billing_interval,
+        case
+            when not speaks_of_terms then null
+            when said_interval is not null then coalesce(said_interval_count, 1)
+            when takes_plan_terms and plan_interval is not null then coalesce(said_interval_count, plan_interval_count)
+            when is_first then coalesce(said_interval_count, today_interval_count, 1)
+            else said_interval_count
+        end as new_interval_count,
+        case
+            when speaks_of_terms then coalesce(said_quantity, case when is_first then coalesce(today_quantity, 1) end)
+        end as new_quantity
+    from with_plans
+
+),
+
+grouped as (
+
+    select
+        *
+        {%- for column in carried %},
+        count(new_{{ column }}) over ({{ so_far }}) as {{ column }}_group
+        {%- endfor %}
+    from said
+
+),
+
+in_force as (
+
+    select
+        *
+        {%- for column in carried %},
+        max(new_{{ column }}) over (partition by subscription_key, {{ column }}_group) as {{ column }}
+        {%- endfor %}
+    from grouped
+
+),
+
+-- the price that the rate belongs to: amount and rhythm, not quantity. Rates move no MRR.
+compared as (
+
+    select
+        *,
+        lag(price) over (partition by subscription_key order by step) as price_before,
+        lag(billing_interval) over (partition by subscription_key order by step) as interval_before,
+        lag(interval_count) over (partition by subscription_key order by step) as interval_count_before
+    from in_force
+
+),
+
+dated as (
+
+    select
+        *,
+        max(case
+            when
+                is_first
+                or price is distinct from price_before
+                or billing_interval is distinct from interval_before
+                or interval_count is distinct from interval_count_before
+                then happened_at
+        end) over ({{ so_far }}) as price_since
+    from compared
+
+),
+
+final as (
+
+    select
+        subscription_key,
+        account_key,
+        customer_key,
+        step,
+        life_number,
+        event_type,
+        happened_at,
+        is_inferred,
+        state,
+        payment_state,
+        is_paused,
+        plan_id,
+        price,
+        billing_interval,
+        interval_count,
+        quantity,
+        currency,
+        price_since,
+        {{ business_date('price_since') }} as price_date,
+        lead(happened_at) over (partition by subscription_key order by step) as next_happened_at
+    from dated
+
+)
+
+select * from final
