@@ -41,7 +41,8 @@ spoken as (
         accounts.customer_key,
         accounts.system,
         accounts.currency,
-        steps.event_type in ({{ term_events() }})
+        steps.outcome = 'applied'
+        and steps.event_type in ({{ term_events() }})
         -- a change with a date speaks when it comes into force
         and not (steps.event_type in ({{ change_events() }}) and steps.effective_at is not null) as speaks_of_terms,
         row_number() over (partition by steps.subscription_key order by steps.step) = 1 as is_first,
