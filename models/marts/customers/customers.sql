@@ -42,6 +42,12 @@ customer_value as (
 
 ),
 
+customer_subscriptions as (
+
+    select * from {{ ref('int_subscriptions__customers') }}
+
+),
+
 -- who was deleted or erased stays for the sake of the revenue, and only for that
 known_customers as (
 
@@ -88,17 +94,6 @@ current_stays as (
 
 ),
 
--- typed nulls until the models that know them are joined here
-not_yet_known as (
-
-    select
-        cast(null as boolean) as has_active_subscription,
-        cast(null as boolean) as is_paused,
-        cast(null as date) as paused_since,
-        cast(null as {{ type_money() }}) as mrr
-
-),
-
 joined as (
 
     select
@@ -113,21 +108,26 @@ joined as (
         current_stays.state as lifecycle_state,
         current_stays.valid_from as lifecycle_since,
         current_stays.silent_since,
-        not_yet_known.has_active_subscription,
-        not_yet_known.is_paused,
-        not_yet_known.paused_since,
-        not_yet_known.mrr,
         customer_value.value_status,
         customer_value.p_alive,
         customer_value.expected_orders_365d,
         customer_value.predicted_value_365d,
         customer_value.value_decile,
         customer_value.next_order_date_p50,
-        coalesce(current_stays.state = 'at_risk', false) as is_at_risk,
+        customer_subscriptions.paused_since,
+        coalesce(customer_subscriptions.has_active_subscription, false) as has_active_subscription,
+        coalesce(customer_subscriptions.is_paused, false) as is_paused,
+        coalesce(customer_subscriptions.mrr, 0) as mrr,
+        -- silent for too long, or paused for too long
+        coalesce(current_stays.state = 'at_risk', false)
+        or customer_subscriptions.paused_too_long_since is not null as is_at_risk,
         coalesce(current_stays.state = 'registered_at_risk', false) as is_registered_at_risk,
         -- lapsed is never said of somebody whose subscription is live, nor of somebody who never bought
         coalesce(current_stays.state = 'lapsed', false) as is_churned,
-        case when current_stays.state = 'at_risk' then current_stays.valid_from end as at_risk_since,
+        case
+            when current_stays.state = 'at_risk' then current_stays.valid_from
+            else customer_subscriptions.paused_too_long_since
+        end as at_risk_since,
         coalesce(order_totals.orders, 0) as orders,
         coalesce(order_totals.order_days, 0) as order_days,
         coalesce(order_totals.net_revenue, 0) as net_revenue,
@@ -139,13 +139,13 @@ joined as (
             when customer_rfm.customer_key is null then 'RFM: prospect' else customer_rfm.rfm_segment_label
         end as rfm_segment_label
     from known_customers
-    cross join not_yet_known
     left join order_totals on known_customers.customer_key = order_totals.customer_key
     left join second_orders on known_customers.customer_key = second_orders.customer_key
     left join first_categories on known_customers.customer_key = first_categories.customer_key
     left join customer_rfm on known_customers.customer_key = customer_rfm.customer_key
     left join current_stays on known_customers.customer_key = current_stays.customer_key
     left join customer_value on known_customers.customer_key = customer_value.customer_key
+    left join customer_subscriptions on known_customers.customer_key = customer_subscriptions.customer_key
 
 ),
 

@@ -57,6 +57,12 @@ identity_report as (
 
 ),
 
+subscription_checks as (
+
+    select * from {{ ref('int_subscriptions__checks') }}
+
+),
+
 landed_counts as (
 
     select
@@ -418,6 +424,8 @@ checks as (
     union all
     {%- endfor %}
     select * from listed_items
+    union all
+    select * from subscription_checks
 
 ),
 
