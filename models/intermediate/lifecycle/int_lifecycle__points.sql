@@ -1,5 +1,14 @@
 {#- A customer's life as points: days on which something begins. From each point to the next one the customer is either
     live (a subscription runs) or silent since that point, with the threshold in force on that day. -#}
+{%- set is_personal = var('lifecycle_method') == 'personal' -%}
+{%- set at_risk_days = "coalesce(thresholds.at_risk_days, " ~ var('at_risk_after_days') ~ ")" -%}
+{%- set lapsed_days = "coalesce(thresholds.lapsed_days, " ~ var('lapsed_after_days') ~ ")" -%}
+{%- if is_personal -%}
+    {%- set own = personal_at_risk_days('own_medians') -%}
+    {%- set own_lapsed = "greatest(" ~ personal_lapsed_days('own_medians') ~ ", " ~ own ~ " + 1)" -%}
+    {%- set at_risk_days = "case when thresholds.policy = 'personal' then " ~ own ~ " else " ~ at_risk_days ~ " end" -%}
+    {%- set lapsed_days = "case when thresholds.policy = 'personal' then " ~ own_lapsed ~ " else " ~ lapsed_days ~ " end" -%}
+{%- endif -%}
 with order_days as (
 
     select * from {{ ref('int_customers__order_days') }}
@@ -24,7 +33,7 @@ thresholds as (
 
 ),
 
-{% if var('lifecycle_method') == 'personal' -%}
+{% if is_personal -%}
 own_medians as (
 
     select * from {{ ref('int_lifecycle__own_medians') }}
@@ -97,27 +106,15 @@ measured as (
         numbered.is_live,
         numbered.next_happened_on,
         coalesce(thresholds.policy, 'fixed') as policy,
-        {% if var('lifecycle_method') == 'personal' -%}
-        case
-            when thresholds.policy = 'personal' then {{ personal_at_risk_days('own_medians') }}
-            else coalesce(thresholds.at_risk_days, {{ var('at_risk_after_days') }})
-        end as at_risk_days,
-        case
-            when thresholds.policy = 'personal'
-                then greatest({{ personal_lapsed_days('own_medians') }}, {{ personal_at_risk_days('own_medians') }} + 1)
-            else coalesce(thresholds.lapsed_days, {{ var('lapsed_after_days') }})
-        end as lapsed_days
-        {%- else -%}
-        coalesce(thresholds.at_risk_days, {{ var('at_risk_after_days') }}) as at_risk_days,
-        coalesce(thresholds.lapsed_days, {{ var('lapsed_after_days') }}) as lapsed_days
-        {%- endif %}
+        {{ at_risk_days }} as at_risk_days,
+        {{ lapsed_days }} as lapsed_days
     from numbered
     inner join lines on numbered.customer_key = lines.customer_key
     left join thresholds
         on
             lines.business_line = thresholds.business_line
             and {{ month_start('numbered.happened_on') }} = thresholds.month
-    {%- if var('lifecycle_method') == 'personal' %}
+    {%- if is_personal %}
     left join own_medians
         on
             numbered.customer_key = own_medians.customer_key
@@ -133,8 +130,10 @@ lapses as (
         case
             when
                 not lag(is_live) over (partition by customer_key order by happened_on)
-                and happened_on > lag({{ add_days('happened_on', 'lapsed_days + 1') }})
-                    over (partition by customer_key order by happened_on)
+                and happened_on
+                > lag({{ add_days('happened_on', 'lapsed_days + 1') }}) over (
+                    partition by customer_key order by happened_on
+                )
                 then 1
             else 0
         end as ends_lapse
@@ -152,8 +151,9 @@ final as (
         cast(is_live as boolean) as is_live,
         cast(order_days_so_far as integer) as order_days_so_far,
         -- the points from one order to the next share order_days_so_far, and only the first of them is the order
-        max(case when is_order then ends_lapse else 0 end)
-            over (partition by customer_key, order_days_so_far) = 1 as last_order_ended_lapse,
+        coalesce(max(case when is_order then ends_lapse else 0 end) over (
+            partition by customer_key, order_days_so_far
+        ) = 1, false) as last_order_ended_lapse,
         cast(at_risk_days as integer) as at_risk_days,
         cast(lapsed_days as integer) as lapsed_days,
         cast(policy as {{ type_string() }}) as policy

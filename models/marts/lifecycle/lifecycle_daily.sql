@@ -7,9 +7,21 @@ with history as (
 
 states as (
 
-    {%- for state in lifecycle_states() %}
-    select '{{ state }}' as state{{ ' union all' if not loop.last }}
-    {%- endfor %}
+    select 'registered' as state
+    union all
+    select 'registered_at_risk' as state
+    union all
+    select 'registered_lapsed' as state
+    union all
+    select 'new' as state
+    union all
+    select 'active' as state
+    union all
+    select 'reactivated' as state
+    union all
+    select 'at_risk' as state
+    union all
+    select 'lapsed' as state
 
 ),
 

@@ -145,7 +145,10 @@ final as (
         cast(stays.silent_since as date) as silent_since,
         cast(stays.threshold_days as integer) as threshold_days,
         cast(stays.policy as {{ type_string() }}) as policy,
-        cast(lag(merged.state) over (partition by merged.customer_key order by merged.valid_from) as {{ type_string() }}) as previous_state
+        cast(
+            lag(merged.state) over (partition by merged.customer_key order by merged.valid_from)
+            as {{ type_string() }}
+        ) as previous_state
     from merged
     inner join stays on merged.customer_key = stays.customer_key and merged.from_last = stays.from_last
 

@@ -1,6 +1,5 @@
 {#- Percentiles come from a histogram of gaps (line × month of completion × days), so a month costs its distinct gaps
     and not its orders. Only gaps completed before a month enter its row: nothing later decides a day. -#}
-{%- set decide = {'p50': 0.5, 'at_risk': var('at_risk_percentile'), 'lapsed': var('lapsed_percentile')} -%}
 with order_days as (
 
     select * from {{ ref('int_customers__order_days') }}
@@ -88,9 +87,9 @@ percentiles as (
         business_line,
         month,
         max(all_gaps) as gaps,
-        {%- for name, percentile in decide.items() %}
-        min(case when gaps_up_to >= cast({{ percentile }} as decimal(9, 6)) * all_gaps then gap_days end) as {{ name }}_gap{{ ',' if not loop.last }}
-        {%- endfor %}
+        min({{ gap_reaching(0.5) }}) as p50_gap,
+        min({{ gap_reaching(var('at_risk_percentile')) }}) as at_risk_gap,
+        min({{ gap_reaching(var('lapsed_percentile')) }}) as lapsed_gap
     from running
     group by business_line, month
 
@@ -123,7 +122,10 @@ final as (
     select
         cast(business_line as {{ type_string() }}) as business_line,
         cast(month as date) as month,
-        cast(case when verdict = 'enough history' then '{{ var('lifecycle_method') }}' else 'fixed' end as {{ type_string() }}) as policy,
+        cast(
+            case when verdict = 'enough history' then '{{ var('lifecycle_method') }}' else 'fixed' end
+            as {{ type_string() }}
+        ) as policy,
         cast(verdict as {{ type_string() }}) as verdict,
         cast(
             case when verdict = 'enough history' then at_risk_gap else {{ var('at_risk_after_days') }} end as integer

@@ -18,18 +18,20 @@ months as (
 
 ),
 
--- the month closes a stay covers: its first day's month, if it is still the state at that close, else none before the next
+-- the month closes a stay covers: from its first day's month, if it is still the state at that close,
+-- to the month before the one it ends in
 spans as (
 
     select
         customer_key,
         state,
         valid_from,
-        case
-            when coalesce(valid_to, {{ add_days(as_of_date(), 1) }})
-                > least({{ add_days(add_months(month_start('valid_from'), 1), -1) }}, {{ as_of_date() }})
-                then {{ month_start('valid_from') }}
-        end as first_month,
+        least(
+            {{ add_days(add_months(month_start('valid_from'), 1), -1) }},
+            {{ as_of_date() }}
+        ) as first_close,
+        coalesce(valid_to, {{ add_days(as_of_date(), 1) }}) as ended_on,
+        {{ month_start('valid_from') }} as first_month,
         case
             when valid_to is null then {{ month_start(as_of_date()) }}
             else {{ add_months(month_start('valid_to'), -1) }}
@@ -38,7 +40,6 @@ spans as (
 
 ),
 
--- a stay that ends in the middle of a month is not the state at that month's close, so last_month is the month before
 closes as (
 
     select
@@ -48,7 +49,7 @@ closes as (
         last_month,
         lag(state) over (partition by customer_key order by valid_from) as previous_state
     from spans
-    where first_month is not null
+    where ended_on > first_close
 
 ),
 
@@ -67,20 +68,18 @@ changes as (
 stay_edges as (
 
     select
-        {{ add_months('first_month', 1) }} as month,
         state,
-        count(*) as customers
+        1 as customers,
+        {{ add_months('first_month', 1) }} as month
     from closes
     where last_month > first_month
-    group by 1, 2
     union all
     select
-        {{ add_months('last_month', 1) }} as month,
         state,
-        -count(*) as customers
+        -1 as customers,
+        {{ add_months('last_month', 1) }} as month
     from closes
     where last_month > first_month
-    group by 1, 2
 
 ),
 
@@ -95,15 +94,21 @@ stays_by_month as (
 
 ),
 
+stay_states as (
+
+    select distinct state from stays_by_month
+
+),
+
 stay_grid as (
 
     select
         months.month,
-        states.state,
+        stay_states.state,
         coalesce(stays_by_month.customers, 0) as customers
     from months
-    cross join (select distinct state from stays_by_month) as states
-    left join stays_by_month on months.month = stays_by_month.month and states.state = stays_by_month.state
+    cross join stay_states
+    left join stays_by_month on months.month = stays_by_month.month and stay_states.state = stays_by_month.state
 
 ),
 
@@ -124,7 +129,8 @@ moves as (
 
     select * from changes
     union all
-    select * from stays where customers > 0
+    select * from stays
+    where customers > 0
 
 ),
 
@@ -140,6 +146,17 @@ totals as (
 
 ),
 
+from_totals as (
+
+    select
+        month,
+        from_state,
+        sum(customers) as customers
+    from totals
+    group by month, from_state
+
+),
+
 final as (
 
     select
@@ -147,10 +164,11 @@ final as (
         cast(totals.from_state as {{ type_string() }}) as from_state,
         cast(totals.to_state as {{ type_string() }}) as to_state,
         cast(totals.customers as bigint) as customers,
-        cast(sum(totals.customers) over (partition by totals.month, totals.from_state) as bigint) as from_customers,
-        {{ ratio('totals.customers', 'sum(totals.customers) over (partition by totals.month, totals.from_state)') }} as share,
+        cast(from_totals.customers as bigint) as from_customers,
+        {{ ratio('totals.customers', 'from_totals.customers') }} as share,
         {{ add_days(add_months('totals.month', 1), -1) }} <= {{ as_of_date() }} as is_complete
     from totals
+    inner join from_totals on totals.month = from_totals.month and totals.from_state = from_totals.from_state
 
 )
 
