@@ -94,8 +94,15 @@ final as (
         cast(censored as bigint) as censored,
         cast(survival as {{ type_double() }}) as survival,
         cast(std_error as {{ type_double() }}) as std_error,
-        cast(greatest(survival - 1.959963984540054 * std_error, 0) as {{ type_double() }}) as ci_low,
-        cast(least(survival + 1.959963984540054 * std_error, 1) as {{ type_double() }}) as ci_high,
+        -- greatest() and least() pass over nulls, so a missing error must be said
+        cast(
+            case when std_error is not null then greatest(survival - 1.959963984540054 * std_error, 0) end
+            as {{ type_double() }}
+        ) as ci_low,
+        cast(
+            case when std_error is not null then least(survival + 1.959963984540054 * std_error, 1) end
+            as {{ type_double() }}
+        ) as ci_high,
         -- exactly one half must count as reached, though logarithms leave a last digit
         cast(
             min(case when survival <= 0.5 + 1e-9 then t_days end) over (partition by curve, cut_value) as integer
