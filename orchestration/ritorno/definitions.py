@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import duckdb
 from dagster_dbt import DagsterDbtTranslator, dbt_assets
 from dagster_dbt import DbtProject as DagsterDbtProject
 from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
@@ -26,7 +25,7 @@ from ritorno.errors import RitornoError
 from ritorno.home import Home
 from ritorno.policy import load_policy
 from ritorno.quality import ExpectedCheck, expected_checks
-from ritorno.session import Run, active, active_run
+from ritorno.session import TRANSIENT, Run, active, active_run
 from ritorno.steps import PythonStep
 
 POOL = "warehouse"
@@ -34,8 +33,6 @@ POOL = "warehouse"
 JOB = "refresh"
 DAILY = "0 5 * * *"
 STALE_WARNING, STALE = timedelta(hours=26), timedelta(hours=36)
-TRANSIENT = (duckdb.IOException, OSError)
-"""What may pass by itself: a lock that somebody holds, a disk that hiccups. Bad data doesn't."""
 RETRIES, RETRY_SECONDS = 2, 5
 
 HOME = Home.at().ensure()
@@ -357,7 +354,8 @@ def say_why(context: dg.HookContext) -> None:
     """Leave the reason where people look: Dagster's log, and the run log that `ritorno status` reads."""
     session: Session = context.resources.session
     error = context.op_exception or RuntimeError("stopped without saying why")
-    cause = error.__cause__ if isinstance(error, dg.Failure) and error.__cause__ else error
+    wrapped = isinstance(error, dg.Failure | dg.RetryRequested) and error.__cause__ is not None
+    cause = error.__cause__ if wrapped and error.__cause__ else error
     session.run.stop(context.op.name, cause)
     stopped = session.run.stopped
     context.log.error(f"refresh stopped at {stopped.step}: {stopped.reason}" if stopped else str(error))

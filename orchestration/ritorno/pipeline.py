@@ -12,7 +12,7 @@ import duckdb
 
 from ritorno import contract, landing, publishing
 from ritorno.dbt import BuildResult, Manifest, Stage, environment
-from ritorno.errors import CheckFailed, UnusableInput
+from ritorno.errors import CheckFailed, RitornoError, UnusableInput
 from ritorno.home import Home
 from ritorno.landing import Source
 from ritorno.policy import load_policy
@@ -105,7 +105,7 @@ def land(run: Run) -> Mapping[str, int]:
 def check(run: Run, stage: str) -> Sequence[CheckResult]:
     """Hold a stage's tables against their expectations; a critical failure becomes the run's reason to stop."""
     with run.step(f"check_{stage}") as counts:
-        results = run_suites(run.home, stage, run.run_id, run.request.as_of)
+        results = run_suites(run.home, stage, run.run_id, run.request.as_of, keep_history=run.writes_state)
         failed = blocking(results)
         counts.update(checks=len(results), failed=len(failed), warnings=sum(not result.success for result in results))
         for result in results:
@@ -159,29 +159,17 @@ def build(run: Run, stage: Stage, unique_ids: Sequence[str], manifest: Manifest)
         if result.failures and all(_is_transient(failure.message) for failure in result.failures):
             raise duckdb.IOException(result.failures[0].message)
         row_counts = _row_counts(run, [nodes[unique_id] for unique_id in unique_ids if unique_id in stage.nodes])
-        if any(nodes[unique_id]["name"] == QUARANTINE for unique_id in unique_ids):
-            _export_quarantine(run)
         counts.update(models=len(row_counts), tests=len(set(unique_ids) & set(stage.tests)))
-        if any(nodes[unique_id]["name"] == "quarantined_rows" for unique_id in row_counts):
+        if any(nodes[unique_id]["name"] == QUARANTINE for unique_id in row_counts):
             with warehouse(run) as con:  # also when a check stops the run: that is when one wants to look
                 landing.export_quarantine(con, run.home)
         for failure in result.failures:
             run.detail(stage.name, failure.message)
         try:
             result.raise_for_failures()
-        except (CheckFailed, Exception) as error:  # told now, raised once Dagster has seen every result
+        except RitornoError as error:  # told now, raised once Dagster has seen every result
             run.stop(stage.name, error)
         return result, row_counts
-
-
-def _export_quarantine(run: Run) -> None:
-    """Put the quarantined rows where a person can read them, above all when their number stops the run."""
-    with warehouse(run) as con:
-        exists = con.execute(
-            "select 1 from information_schema.tables where table_schema = 'quarantine' and table_name = ?", [QUARANTINE]
-        ).fetchone()
-        if exists:
-            landing.export_quarantine(con, run.home)
 
 
 def _is_transient(message: str) -> bool:

@@ -124,14 +124,26 @@ class RunLog:
                 [status, _now(), failed_step, reason, json.dumps(counts, default=str), run_id],
             )
 
-    def last(self, limit: int = 1) -> Sequence[Attempt]:
-        """The newest attempts, newest first; a running one whose process is gone is called interrupted."""
+    def newest_day(self) -> date | None:
+        """The newest day that was ever published in this home, None before the first."""
+        if not self._exists():
+            return None
+        with open_state(self.home, read_only=True) as con:
+            row = con.execute("select max(as_of) from runs.run where status = 'published'").fetchone()
+        return row[0] if row else None
+
+    def _exists(self) -> bool:
         if not self.home.state.exists():
-            return []
+            return False
         with open_state(self.home, read_only=True) as con:
             known = con.execute("select 1 from duckdb_tables() where schema_name = 'runs' and table_name = 'run'")
-            if known.fetchone() is None:
-                return []
+            return known.fetchone() is not None
+
+    def last(self, limit: int = 1) -> Sequence[Attempt]:
+        """The newest attempts, newest first; a running one whose process is gone is called interrupted."""
+        if not self._exists():
+            return []
+        with open_state(self.home, read_only=True) as con:
             rows = con.execute(
                 "select run_id, as_of, backdated, started_at, finished_at, status, failed_step, reason, counts, pid "
                 "from runs.run order by started_at desc, run_id desc limit ?",

@@ -13,6 +13,8 @@ from functools import cached_property
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
+import duckdb
+
 from ritorno.dbt import DbtProject
 from ritorno.errors import RitornoError, UnusableInput
 from ritorno.home import Home
@@ -20,6 +22,9 @@ from ritorno.landing import Source
 from ritorno.policy import Policy
 from ritorno.publishing import published_run
 from ritorno.run_log import RunLog
+
+TRANSIENT = (duckdb.IOException, OSError)
+"""What may pass by itself: a lock that somebody holds, a disk that hiccups. Bad data doesn't."""
 
 
 class Progress(Protocol):
@@ -74,11 +79,17 @@ class Request:
     forget: Sequence[str] = ()
     backdate: bool = False
 
+    @cached_property
+    def newest_published_day(self) -> date | None:
+        """The newest day published in this home: what the pointer says, or what the run log remembers."""
+        last = published_run(self.home)
+        days = [day for day in (last.as_of if last else None, RunLog(self.home).newest_day()) if day is not None]
+        return max(days, default=None)
+
     @property
     def is_backdated(self) -> bool:
-        """Whether a newer day is already published in this home."""
-        last = published_run(self.home)
-        return last is not None and self.as_of < last.as_of
+        """Whether a newer day was already published in this home."""
+        return self.newest_published_day is not None and self.as_of < self.newest_published_day
 
     def refuse_backdating(self) -> None:
         """Stop before anything is touched if this would put older marts over newer ones unasked.
@@ -86,10 +97,10 @@ class Request:
         Raises:
             UnusableInput: says which day is published and what to do.
         """
-        last = published_run(self.home)
-        if last is not None and self.is_backdated and not self.backdate:
+        if self.is_backdated and not self.backdate:
             raise UnusableInput(
-                f"as of {self.as_of} lies before the published {last.as_of} in {self.home.root}: nothing was changed. "
+                f"as of {self.as_of} lies before {self.newest_published_day}, which is published in {self.home.root}: "
+                "nothing was changed. "
                 "Use another --home to look at an earlier day, or --backdate to publish it over the newer one"
             )
 
@@ -136,6 +147,11 @@ class Run:
         """Since the run began."""
         return (datetime.now(UTC) - self.started_at).total_seconds()
 
+    @cached_property
+    def backdated(self) -> bool:
+        """Whether a newer day was published before this run began."""
+        return self.request.is_backdated
+
     @property
     def writes_state(self) -> bool:
         """Whether what is no function of raw data and as-of may be written: not for a day that is past."""
@@ -145,7 +161,6 @@ class Run:
     def recorded(self) -> Iterator[Run]:
         """Write the run to the log, from start to end, and its log file beside."""
         self.home.ensure()
-        self.backdated = self.request.is_backdated
         handler = logging.FileHandler(self.log_file, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self.logger.addHandler(handler)
@@ -153,7 +168,9 @@ class Run:
         logging.getLogger("great_expectations").setLevel(logging.WARNING)
         self.logger.setLevel(logging.INFO)
         self.logger.propagate = False
-        self._log.start(self.run_id, self.request.as_of, self.backdated)
+        self._log.start(
+            self.run_id, self.request.as_of, self.backdated
+        )  # decides "backdated" before anything is published
         try:
             yield self
         except BaseException as error:
@@ -185,6 +202,10 @@ class Run:
         status = "done"
         try:
             yield counts
+        except TRANSIENT as error:  # tried again; when that ends badly too, Dagster's failure hook calls stop
+            status = "failed"
+            self.logger.warning("%s: %s", name, error)
+            raise
         except BaseException as error:
             status = "failed"
             self.stop(name, error)

@@ -27,6 +27,7 @@ def run_suites(
     *,
     folder: Path = FOLDER,
     accept_drift: bool | None = None,
+    keep_history: bool = True,
 ) -> list[CheckResult]:
     """Check every table of a stage that has a suite, keep the results, and write Data Docs.
 
@@ -38,6 +39,7 @@ def run_suites(
         folder: the suites.
         accept_drift: report drift as warnings, for the one run after a change that was meant
             (default: the environment's RITORNO_ACCEPT_DRIFT).
+        keep_history: whether results and figures go to the state store; a run as of a past day writes no state.
 
     Returns:
         One result for each of `expected_checks(stage)`, in its order. The caller stops the run if
@@ -69,7 +71,8 @@ def run_suites(
             _drift(home.state, suite, entry, figures[suite.table, entry.rule.key], run_id, as_of, accept)
             for entry in suite.drift
         ]
-    history.record(home.state, stage, run_id, as_of, results, figures)
+    if keep_history:
+        history.record(home.state, stage, run_id, as_of, results, figures)
     overview.write(home, results, stage, run_id, as_of)
     return results
 

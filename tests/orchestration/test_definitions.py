@@ -1,0 +1,168 @@
+"""What Dagster is told: one graph, every step once, checks before publishing, retries only for what may pass."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from types import ModuleType
+from unittest.mock import patch
+
+import dagster as dg
+import duckdb
+import pytest
+
+from ritorno.errors import CheckFailed
+from ritorno.home import Home
+from ritorno.policy import load_policy
+from ritorno.refresh import prepare_instance
+from ritorno.session import Request, Run, active
+
+
+@pytest.fixture(scope="module")
+def definitions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
+    home = tmp_path_factory.mktemp("definitions")
+    with patch.dict(os.environ, {"RITORNO_HOME": str(home)}):
+        import ritorno.definitions
+
+        yield ritorno.definitions
+
+
+def order(definitions: ModuleType) -> list[str]:
+    job = definitions.defs.resolve_job_def(definitions.JOB)
+    return [node.name for node in job.graph.nodes_in_topological_order]
+
+
+def test_a_refresh_is_land_check_build_check_publish_and_nothing_runs_in_two_pieces(definitions: ModuleType) -> None:
+    steps = order(definitions)
+    assert len(steps) == len(set(steps))
+    stages = [stage.name for stage in definitions.STAGES.dbt]
+    assert steps[:3] == ["land", "check_raw", stages[0]]
+    assert steps[-2:] == ["check_marts", "publish"]
+    assert [step for step in steps if step in stages] == stages
+    between = {step.name for after in definitions.STAGES.steps.values() for step in after}
+    assert set(steps) == {"land", "check_raw", *stages, *between, "check_marts", "publish"}
+
+
+def test_every_published_mart_waits_for_its_model_and_all_checks_and_has_a_freshness_policy(
+    definitions: ModuleType,
+) -> None:
+    specs = {spec.key: spec for spec in definitions.defs.resolve_all_asset_specs()}
+    published = [key for key in specs if key.path[0] == "published"]
+    assert {key.path[1] for key in published} == {mart["name"] for mart in definitions.MARTS}
+    for key in published:
+        waits_for = {dep.asset_key for dep in specs[key].deps}
+        assert {dg.AssetKey(["marts", key.path[1]]), dg.AssetKey(["checked", "marts"])} <= waits_for
+        assert specs[key].freshness_policy is not None
+
+
+def test_assets_are_grouped_by_model_folder_and_described(definitions: ModuleType) -> None:
+    specs = {spec.key: spec for spec in definitions.defs.resolve_all_asset_specs()}
+    assert specs[dg.AssetKey(["staging", "stg_files__orders"])].group_name == "staging_files"
+    assert specs[dg.AssetKey(["raw", "orders"])].group_name == "raw"
+    customers = specs[dg.AssetKey(["marts", "customers"])]
+    assert customers.group_name == "marts_customers"
+    assert (customers.description or "").startswith("One row per")
+
+
+def test_every_model_that_reads_raw_waits_for_the_raw_checks(definitions: ModuleType) -> None:
+    for spec in definitions.defs.resolve_all_asset_specs():
+        if any(dep.asset_key.path[0] == "raw" for dep in spec.deps) and spec.key.path[0] != "checked":
+            assert dg.AssetKey(["checked", "raw"]) in {dep.asset_key for dep in spec.deps}, spec.key
+
+
+def test_every_dbt_test_is_an_asset_check(definitions: ModuleType) -> None:
+    checks = {key.name for asset in definitions.defs.assets if hasattr(asset, "check_keys") for key in asset.check_keys}
+    manifest = definitions.MANIFEST
+    tests = [node for node in manifest["nodes"].values() if node["resource_type"] == "test"]
+    read_models = [node for node in tests if not all(p.startswith("source.") for p in node["depends_on"]["nodes"])]
+    missing = [node["name"] for node in read_models if node["name"] not in checks]
+    assert missing == []
+
+
+def test_everything_that_opens_the_warehouse_is_in_the_pool_of_one(definitions: ModuleType, tmp_path: Path) -> None:
+    pools = {asset.op.pool for asset in definitions.defs.assets if isinstance(asset, dg.AssetsDefinition)}
+    assert pools == {"warehouse"}
+    with patch.dict(os.environ):
+        prepare_instance(Home(tmp_path))
+        with dg.DagsterInstance.get() as instance:
+            config = instance.get_concurrency_config().pool_config
+            assert (config.default_pool_limit, str(config.pool_granularity)) == (1, "PoolGranularity.RUN")
+            assert not instance.telemetry_enabled
+
+
+def executed(definitions: ModuleType, home: Home, errors: list[Exception]) -> tuple[bool, Run, int]:
+    """Run a step that raises these errors, one an attempt, and then works."""
+    attempts = 0
+
+    @dg.op(required_resource_keys={"session"})
+    def work(context) -> None:  # Dagster reads annotations, and can't when they are postponed
+        nonlocal attempts
+        attempts += 1
+
+        def step() -> None:
+            with context.resources.session.run.step("work"):
+                if errors:
+                    raise errors.pop(0)
+
+        definitions.guarded(step)
+
+    @dg.job(resource_defs={"session": definitions.Session()}, hooks={definitions.say_why})
+    def job() -> None:
+        work()
+
+    run = Run(Request(home=home, as_of=date(2024, 3, 31), policy=load_policy()))
+    with run.recorded(), active(run), patch.object(definitions, "RETRY_SECONDS", 0):
+        result = job.execute_in_process(raise_on_error=False)
+    return result.success, run, attempts
+
+
+def test_a_lock_that_passes_by_itself_is_tried_again_and_leaves_no_reason(
+    definitions: ModuleType, tmp_path: Path
+) -> None:
+    success, run, attempts = executed(definitions, Home(tmp_path), [duckdb.IOException("Could not set lock")])
+    assert (success, attempts, run.stopped) == (True, 2, None)
+
+
+def test_a_lock_that_does_not_pass_ends_with_a_readable_reason(definitions: ModuleType, tmp_path: Path) -> None:
+    errors: list[Exception] = [duckdb.IOException("Could not set lock") for _ in range(5)]
+    success, run, attempts = executed(definitions, Home(tmp_path), errors)
+    assert (success, attempts) == (False, 3)
+    assert run.stopped is not None
+    assert "Could not set lock" in run.stopped.reason
+
+
+def test_bad_data_gets_no_second_try(definitions: ModuleType, tmp_path: Path) -> None:
+    success, run, attempts = executed(definitions, Home(tmp_path), [CheckFailed("12 orders without a total")])
+    assert (success, attempts) == (False, 1)
+    assert run.stopped is not None
+    assert (run.stopped.step, run.stopped.reason) == ("work", "12 orders without a total")
+
+
+def test_the_daily_run_is_as_of_yesterday_in_the_business_time_zone(definitions: ModuleType) -> None:
+    assert definitions.daily.execution_timezone == "Europe/Berlin"
+    at = datetime(2024, 4, 1, 3, 0, tzinfo=UTC)  # 05:00 in Berlin
+    with dg.build_schedule_context(scheduled_execution_time=at) as context:
+        request = definitions.daily(context)
+    assert request.run_config["resources"]["session"]["config"]["as_of"] == "2024-03-31"
+
+
+def test_the_sensor_waits_until_files_have_arrived_and_asks_once(definitions: ModuleType, tmp_path: Path) -> None:
+    def tick(cursor: str | None) -> tuple[int, str | None]:
+        with dg.build_sensor_context(cursor=cursor) as context:
+            result = definitions.new_raw_files(context)
+            if isinstance(result, dg.SkipReason):
+                return 0, context.cursor
+            return len(result.run_requests), result.cursor
+
+    with patch.dict(os.environ, {"RITORNO_RAW": str(tmp_path)}):
+        (tmp_path / "orders.csv").write_text("order_id\n1\n")
+        asked, cursor = tick(None)
+        assert asked == 0  # may still be arriving
+        (tmp_path / "orders.csv").write_text("order_id\n1\n2\n")
+        asked, cursor = tick(cursor)
+        assert asked == 0
+        asked, cursor = tick(cursor)
+        assert asked == 1
+        assert tick(cursor)[0] == 0

@@ -1,0 +1,260 @@
+"""Whole homes, through the command line, as a user and cron would: slow, so each story shares one home."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from ritorno.home import Home
+from ritorno.publishing import FILE_FOR_BI, published_run
+from ritorno.run_log import RunLog
+
+END = date(2025, 6, 30)
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: str
+
+
+class Ritorno:
+    """The command in a home of its own."""
+
+    def __init__(self, home: Path, target: Path) -> None:
+        self.home = Home(home)
+        self.environment = {**os.environ, "RITORNO_HOME": str(home), "DBT_TARGET_PATH": str(target), "COLUMNS": "200"}
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", "from ritorno.cli import main; main()", *arguments]
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self.environment
+        )
+
+    def __call__(self, *arguments: str) -> Done:
+        process = self.start(*arguments)
+        out, _ = process.communicate(timeout=900)
+        return Done(process.returncode, out)
+
+    def marts(self) -> dict[str, list[tuple[object, ...]]]:
+        """Every published mart's rows, without what names the run; sorted, since a table has no order."""
+        with duckdb.connect(str(self.home.published / FILE_FOR_BI), read_only=True) as con:
+            names = [row[0] for row in con.execute("select table_name from duckdb_tables() order by 1").fetchall()]
+            names.remove("published_run")
+            run_columns = {"published_run_id", "run_id", "checked_at", "measured_at"}
+            found = {}
+            for name in names:
+                columns = [row[0] for row in con.execute(f"describe marts.{name}").fetchall()]
+                kept = ", ".join(f'"{column}"' for column in columns if column not in run_columns)
+                found[name] = sorted(con.execute(f"select {kept} from marts.{name}").fetchall(), key=repr)
+            return found
+
+    def runs_mixed_in(self) -> set[tuple[object, ...]]:
+        """The (run, day) pairs in all published marts: one, always."""
+        with duckdb.connect(str(self.home.published / FILE_FOR_BI), read_only=True) as con:
+            names = [row[0] for row in con.execute("select table_name from duckdb_tables()").fetchall()]
+            return {
+                pair
+                for name in names
+                if name != "published_run"
+                for pair in con.execute(
+                    f"select distinct published_run_id, published_as_of from marts.{name}"
+                ).fetchall()
+            }
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small simulated shop, as batches of orders by month."""
+    from ritorno.simulate import simulate
+
+    return simulate(tmp_path_factory.mktemp("shop"), customers=250, seed=11, years=1.0, end=END).raw
+
+
+@pytest.fixture(scope="session")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("target")
+
+
+@pytest.fixture
+def raw(shop: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(shop, tmp_path / "raw"))
+
+
+def orders_file(raw: Path) -> Path:
+    """The newest file with orders."""
+    return sorted((raw / "orders").glob("*.csv"))[-1] if (raw / "orders").is_dir() else raw / "orders.csv"
+
+
+def add_order(raw: Path, order_id: str, total: str, ordered_at: str = "2025-06-29T10:00:00Z") -> Path:
+    """A new batch with one order (orders/ becomes a folder if it was a file)."""
+    if not (raw / "orders").is_dir():
+        (raw / "orders").mkdir()
+        shutil.move(raw / "orders.csv", raw / "orders" / "0000.csv")
+    batch = raw / "orders" / f"zz-{order_id}.csv"
+    batch.write_text(
+        "order_id,ordered_at,total,currency,status,email\n"
+        f"{order_id},{ordered_at},{total},EUR,paid,{order_id}@example.com\n",
+        encoding="utf-8",
+    )
+    return batch
+
+
+BI_READER = """
+import sys, time, pathlib, duckdb
+path, stop = sys.argv[1], pathlib.Path(sys.argv[2])
+held = duckdb.connect(path, read_only=True)
+def fingerprint(con):
+    names = sorted(row[0] for row in con.execute("select table_name from duckdb_tables()").fetchall())
+    return [con.execute(f"select '{n}', count(*) from marts.{n}").fetchone() for n in names], con.execute(
+        "select count(distinct run_id), min(run_id) from marts.published_run").fetchone()
+first = fingerprint(held)
+print("ready", flush=True)
+runs = {first[1][1]}
+while not stop.exists():
+    assert fingerprint(held) == first, "the file held open changed"
+    with duckdb.connect(path, read_only=True) as con:
+        counted, (different, run) = fingerprint(con)
+        mixed = con.execute("select count(*) from marts.customers c full join marts.orders o on true "
+                            "where c.published_run_id <> o.published_run_id").fetchone()[0]
+    assert different == 1 and mixed == 0
+    runs.add(run)
+    time.sleep(0.2)
+print(len(runs), flush=True)
+"""
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[list[subprocess.Popen[str]]]:
+    started: list[subprocess.Popen[str]] = []
+    yield started
+    for process in started:
+        process.kill()
+
+
+def test_a_home_through_demo_new_files_two_refreshes_at_once_and_a_bi_reader(
+    raw: Path, target: Path, tmp_path: Path, reader: list[subprocess.Popen[str]]
+) -> None:
+    ritorno = Ritorno(tmp_path / "home", target)
+
+    # First refresh: published, whole, and the closing table says so.
+    first = ritorno("refresh", "--raw", str(raw), "--as-of", END.isoformat())
+    assert first.code == 0, first.out
+    assert re.search(r"Marts published\s+\d+", first.out)
+    assert "Traceback" not in first.out
+    before = published_run(ritorno.home)
+    assert before is not None
+    assert ritorno.runs_mixed_in() == {(before.run_id, END)}
+    assert before.row_counts["customers"] > 0
+    parquet = {path.stem for path in (ritorno.home.published / "parquet").glob("*.parquet")}
+    assert parquet == {*before.row_counts, "published_run"}
+    one = ritorno.marts()
+
+    # A BI tool opens the published file and keeps it open.
+    stop = tmp_path / "stop"
+    command = [sys.executable, "-c", BI_READER, str(ritorno.home.published / FILE_FOR_BI), str(stop)]
+    bi = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    reader.append(bi)
+    assert bi.stdout is not None
+    assert bi.stdout.readline() == "ready\n"
+
+    # A new batch arrives, and two refreshes start at once; a third doesn't want to wait.
+    add_order(raw, "late-1", "123.45")
+    both = [ritorno.start("refresh", "--raw", str(raw), "--as-of", END.isoformat()) for _ in range(2)]
+    deadline = time.monotonic() + 60
+    while RunLog(ritorno.home).last()[0].run_id == before.run_id and time.monotonic() < deadline:
+        time.sleep(0.2)
+    impatient = ritorno("refresh", "--raw", str(raw), "--as-of", END.isoformat(), "--no-wait")
+    assert (impatient.code, "another refresh is running" in impatient.out) == (1, True), impatient.out
+    outs = [process.communicate(timeout=900)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outs
+    assert sum("waiting for it to end" in out for out in outs) == 1
+
+    # The first of them took the new order in, the second found nothing new and published the same marts.
+    two = ritorno.marts()
+    attempts = RunLog(ritorno.home).last(3)
+    assert [attempt.status for attempt in attempts] == ["published"] * 3
+    assert [attempt.counts["files_read"] for attempt in attempts[:2]] == [0, 1]
+    assert len(two["orders"]) == len(one["orders"]) + 1
+    assert len(two["customers"]) == len(one["customers"]) + 1
+    runs = sorted(path for path in ritorno.home.runs.iterdir())
+    assert len(runs) == 3
+
+    # The reader saw whole runs only, and the run it held open all along.
+    stop.touch()
+    out, _ = bi.communicate(timeout=60)
+    assert bi.returncode == 0
+    assert int(out) >= 2
+
+    # An earlier day isn't published over a later one unless told to.
+    backdated = ritorno("refresh", "--raw", str(raw), "--as-of", "2025-05-31")
+    assert (backdated.code, "--backdate" in backdated.out) == (2, True), backdated.out
+    assert ritorno.marts() == two
+    status = ritorno("status")
+    assert f"as of {END}" in status.out
+    assert "yes, published" in status.out
+
+
+def test_a_poisoned_batch_publishes_nothing_and_a_killed_refresh_ends_like_an_undisturbed_one(
+    raw: Path, target: Path, tmp_path: Path
+) -> None:
+    ritorno = Ritorno(tmp_path / "home", target)
+    refresh = ("refresh", "--raw", str(raw), "--as-of", END.isoformat())
+    assert ritorno(*refresh).code == 0
+    good, published = ritorno.marts(), published_run(ritorno.home)
+
+    # A delivery in which the totals are broken.
+    poisoned = add_order(raw, "poison", "12,5o")
+    lines = [f"poison-{n},2025-06-29T10:00:00Z,n/a,EUR,paid,p{n}@example.com" for n in range(150)]
+    poisoned.write_text(poisoned.read_text() + "\n".join(lines) + "\n", encoding="utf-8")
+    stopped = ritorno(*refresh)
+    assert stopped.code == 1, stopped.out
+    assert "Traceback" not in stopped.out
+    assert published_run(ritorno.home) == published
+    assert ritorno.marts() == good
+    status = ritorno("status").out
+    reason = RunLog(ritorno.home).last()[0].reason
+    assert reason
+    assert "failed" in status
+    assert reason[:60] in " ".join(status.split())
+    with (ritorno.home.quarantine / "orders.csv").open(encoding="utf-8") as file:
+        assert sum(row["bad_value"] == "n/a" for row in csv.DictReader(file)) == 150
+
+    # The batch comes again, mended; the refresh is killed in the middle of the models, and started again.
+    add_order(raw, "poison", "12.50")
+    killed = ritorno.start(*refresh)
+    assert killed.stdout is not None
+    for line in killed.stdout:
+        if "Check raw" in line:
+            break
+    time.sleep(1.5)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert published_run(ritorno.home) == published
+    assert "interrupted" in ritorno("status").out
+    again = ritorno(*refresh)
+    assert again.code == 0, again.out
+
+    # As if nothing had happened: the same marts as a home that only ever saw the mended files.
+    undisturbed = Ritorno(tmp_path / "undisturbed", target)
+    assert undisturbed(*refresh).code == 0
+    assert ritorno.marts().keys() == undisturbed.marts().keys()
+    for name, rows in ritorno.marts().items():
+        assert rows == undisturbed.marts()[name], name
+    assert json.loads((ritorno.home.published / "manifest.json").read_text())["as_of"] == END.isoformat()
+    assert not list(ritorno.home.runs.glob(".*"))
