@@ -40,14 +40,13 @@ class RefreshStopped(RitornoError):  # noqa: N818
 def prepare_instance(home: Home) -> None:
     """Ship dagster.yaml into the home, and point Dagster there."""
     home.ensure()
-    shipped = Path(__file__).with_name("dagster.yaml").read_text(encoding="utf-8")
+    shipped = Path(__file__).with_name("dagster.yaml").read_text(encoding="utf-8").replace("<home>", str(home.root))
     installed = home.dagster / "dagster.yaml"
     if not installed.exists() or installed.read_text(encoding="utf-8") != shipped:
         fresh = installed.with_suffix(".new")
         fresh.write_text(shipped, encoding="utf-8")
         fresh.replace(installed)
     os.environ["DAGSTER_HOME"] = str(home.dagster)
-    os.environ["RITORNO_EVENT_LOG"] = str(home.dagster / "history")
     os.environ["RITORNO_HOME"] = str(home.root)
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
     os.environ.setdefault("DO_NOT_TRACK", "1")
