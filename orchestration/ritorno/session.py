@@ -21,6 +21,7 @@ from ritorno.home import Home
 from ritorno.landing import Source
 from ritorno.policy import Policy
 from ritorno.publishing import published_run
+from ritorno.quality.history import forget_unpublished
 from ritorno.run_log import RunLog
 
 TRANSIENT = (duckdb.IOException, OSError)
@@ -168,9 +169,9 @@ class Run:
         logging.getLogger("great_expectations").setLevel(logging.WARNING)
         self.logger.setLevel(logging.INFO)
         self.logger.propagate = False
-        self._log.start(
-            self.run_id, self.request.as_of, self.backdated
-        )  # decides "backdated" before anything is published
+        # Asking for `backdated` here decides it before this run publishes anything itself.
+        self._log.start(self.run_id, self.request.as_of, self.backdated)
+        forget_unpublished(self.home.state)
         try:
             yield self
         except BaseException as error:

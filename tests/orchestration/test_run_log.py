@@ -18,6 +18,8 @@ from ritorno.errors import CheckFailed, RefreshRunning, UnusableInput
 from ritorno.home import Home
 from ritorno.policy import load_policy
 from ritorno.publishing import Mart, publish
+from ritorno.quality.drift import DriftRule
+from ritorno.quality.history import earlier_figures, record
 from ritorno.run_log import RunLog
 from ritorno.session import Request, Run, yesterday
 from ritorno.state import open_state
@@ -115,6 +117,23 @@ def test_an_earlier_day_is_refused_unless_told_and_then_writes_no_state(home: Ho
     assert same_day.writes_state
     between = run_of(home, earlier, backdate=True)
     assert not between.writes_state  # the newer day's state stands, though the older one is published
+
+
+def test_the_figures_of_a_refused_run_are_no_history_for_the_next(home: Home) -> None:
+    def figures(run: Run) -> list[object]:
+        return list(earlier_figures(home.state, "raw", "orders", rule, run.run_id, DAY))
+
+    rule = DriftRule("rows", limits={"min_ratio": 0.9}, baseline="last")
+    good, refused, mended = run_of(home), run_of(home), run_of(home)
+    with good.recorded():
+        record(home.state, "raw", good.run_id, DAY, [], {("orders", rule.key): 756.0})
+        publish_one(home, good)
+    with refused.recorded():
+        assert figures(refused) == [756.0]
+        record(home.state, "raw", refused.run_id, DAY, [], {("orders", rule.key): 905.0})
+        refused.stop("dbt_stage_0", CheckFailed("a sixth of the orders can't be read"))
+    with mended.recorded():
+        assert figures(mended) == [756.0]
 
 
 def test_a_second_process_waits_or_is_told_and_a_dead_one_holds_nothing(home: Home) -> None:

@@ -102,6 +102,20 @@ def record(state: Path, stage: str, run_id: str, as_of: date, results: Sequence[
         con.commit()
 
 
+def forget_unpublished(state: Path) -> None:
+    """Take the figures of runs that were not published out of the history that later runs are compared with.
+
+    A delivery that some later check refused, or a run that was killed, must not become what is normal: the mended
+    delivery would then look like a loss. The results stay, for people to look at.
+    """
+    with closing(duckdb.connect(str(state))) as con:
+        con.execute(_TABLES)
+        con.execute(
+            "update quality.metrics set accepted = false "
+            "where accepted and run_id in (select run_id from runs.run where status not in ('published', 'running'))"
+        )
+
+
 def _members(figure: Figure) -> Mapping[str, float]:
     if figure is None:
         return {}
