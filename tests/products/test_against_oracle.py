@@ -20,13 +20,22 @@ EXAMPLES = settings(max_examples=25, deadline=None, suppress_health_check=list(H
 PRODUCTS = [f"p{n}" for n in range(7)]
 MODELS = ("product_repurchase", "product_affinity", "customer_recommendations")
 
-# few distinct days, amounts and launches, so that ties are the rule; -1 is the day after as-of
+# few distinct days, amounts and launches, so that ties are the rule; a launch at -1 is the day after as-of
 days = st.one_of(st.sampled_from([0, 14, 15, 30, 45]), st.integers(0, 90)).map(lambda n: AS_OF - timedelta(days=n))
-launches = st.one_of(st.none(), st.sampled_from([-1, 0, 30, 60]).map(lambda n: AS_OF - timedelta(days=n)))
+launches = st.sampled_from([30, 60, 0, -1, None]).map(lambda n: None if n is None else AS_OF - timedelta(days=n))
 lines = st.builds(
     Line, st.sampled_from(PRODUCTS), st.sampled_from([1, 1, 1, 2, -1]), st.sampled_from([Decimal(1), Decimal("9.99")])
 )
-customers = st.one_of(st.none(), st.sampled_from(["c0", "c1", "c2", "c3"]))
+customers = st.sampled_from(["c0", "c1", "c2", "c3", None])
+
+
+@st.composite
+def habits(draw: st.DrawFn) -> list[Order]:
+    """Somebody buys the same again and again: chance alone would seldom make an interval or a pair."""
+    customer, bought = draw(customers), draw(st.lists(lines, min_size=1, max_size=3))
+    gap, last = draw(st.sampled_from([10, 14, 15, 30])), draw(st.sampled_from([0, 10, 14, 15, 30]))
+    times = draw(st.integers(2, 4))
+    return [Order(customer, AS_OF - timedelta(days=last + gap * n), bought) for n in range(times)]
 
 
 @st.composite
@@ -34,19 +43,18 @@ def shops(draw: st.DrawFn) -> Shop:
     products = [
         Product(
             key,
-            draw(st.sampled_from([None, "alba", "gala"])),
-            draw(st.sampled_from([None, "tea"])),
+            draw(st.sampled_from(["alba", "gala", None])),
+            draw(st.sampled_from(["tea", "tea", None])),
             draw(st.sampled_from([True, True, False, None])),
             draw(launches),
-            draw(st.sampled_from([True, None, None, False])),
-            draw(st.sampled_from([True, True, True, False])),
+            draw(st.sampled_from([True, True, None, False])),
+            draw(st.sampled_from([True, True, True, True, False])),
         )
         for key in PRODUCTS
     ]
-    orders = draw(st.lists(st.builds(Order, customers, days, st.lists(lines, max_size=6)), max_size=25))
-    # combinations that chance alone seldom repeats
-    favourites = draw(st.lists(st.lists(lines, min_size=2, max_size=3), min_size=1, max_size=2))
-    orders += [Order(draw(customers), draw(days), draw(st.sampled_from(favourites))) for _ in range(8)]
+    orders = draw(st.lists(st.builds(Order, customers, days, st.lists(lines, max_size=6)), max_size=12))
+    for habit in draw(st.lists(habits(), min_size=5, max_size=9)):
+        orders += habit
     tombstones = draw(st.sampled_from([frozenset[str](), frozenset({"c3"})]))
     return Shop(AS_OF, products, orders, tombstones)
 

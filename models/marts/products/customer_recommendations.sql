@@ -48,36 +48,59 @@ allowed as (
 
 ),
 
+by_reason as (
+
+    select
+        *,
+        row_number() over (partition by customer_key, reason order by place asc) as place_in_reason
+    from allowed
+
+),
+
+with_brand_pick as (
+
+    select
+        *,
+        max(case when reason = 'newest_in_brand' and place_in_reason = 1 then product_key end)
+            over (partition by customer_key) as brand_pick
+    from by_reason
+
+),
+
+-- one product of the brand and another one of the category, so that they leave room for what goes with the last order
+without_brand_pick as (
+
+    select
+        *,
+        row_number() over (partition by customer_key, reason order by place asc) as place_left
+    from with_brand_pick
+    where
+        reason != 'newest_in_category'
+        or brand_pick is null
+        or product_key != brand_pick
+
+),
+
 -- one product, one reason: the first rule that proposes it
 by_product as (
 
     select
         *,
         row_number() over (partition by customer_key, product_key order by reason_order asc) as proposal
-    from allowed
+    from without_brand_pick
+    where
+        reason in ('replenish_due', 'bought_together')
+        or place_left = 1
 
 ),
 
-by_reason as (
-
-    select
-        *,
-        row_number() over (partition by customer_key, reason order by place asc) as place_in_reason
-    from by_product
-    where proposal = 1
-
-),
-
--- one product of the brand and one of the category, so that they leave room for what goes with the last order
 ranked as (
 
     select
         *,
         row_number() over (partition by customer_key order by reason_order asc, place asc) as customer_rank
-    from by_reason
-    where
-        reason in ('replenish_due', 'bought_together')
-        or place_in_reason = 1
+    from by_product
+    where proposal = 1
 
 ),
 
