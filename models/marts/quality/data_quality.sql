@@ -377,7 +377,9 @@ basket_checks as (
         baskets as rows_checked,
         large_baskets as rows_failed,
         0 as rows_quarantined,
-        case when large_baskets > 0 then 'largest basket: ' || cast(largest_basket as {{ text }}) || ' products' end as why,
+        case
+            when large_baskets > 0 then 'largest basket: ' || cast(largest_basket as {{ text }}) || ' products'
+        end as why,
         'info' as severity,
         true as passed
     from basket_counts
