@@ -109,6 +109,14 @@ def raw_key(identifier: str) -> dg.AssetKey:
     return dg.AssetKey(["raw", identifier])
 
 
+LANDING = {
+    dg.AssetKey([source["source_name"], source["identifier"]]): source
+    for source in MANIFEST["sources"].values()
+    if source["schema"] == "landing"
+}
+"""What landing writes beside the raw tables: rows that were no rows."""
+
+
 @dg.multi_asset(
     name="land",
     specs=[
@@ -120,6 +128,10 @@ def raw_key(identifier: str) -> dg.AssetKey:
             skippable=True,
         )
         for table in raw_tables()
+    ]
+    + [
+        dg.AssetSpec(key, description=source["description"], group_name="raw", kinds={"duckdb"}, skippable=True)
+        for key, source in LANDING.items()
     ],
     pool=POOL,
 )
@@ -130,6 +142,8 @@ def land(context: dg.AssetExecutionContext, session: Session) -> Iterator[dg.Mat
         yield dg.MaterializeResult(
             asset_key=raw_key(table.identifier), metadata={"dagster/row_count": rows.get(table.identifier, 0)}
         )
+    for key in LANDING:
+        yield dg.MaterializeResult(asset_key=key)
 
 
 def checked_key(stage: str) -> dg.AssetKey:
@@ -154,6 +168,7 @@ def _checks(stage: str, known: Mapping[str, dg.AssetKey]) -> dg.AssetsDefinition
                 description=f"The {stage} tables hold what expectations/{stage}.*.yml ask for.",
                 group_name="checked",
                 kinds={"greatexpectations"},
+                skippable=True,
             )
         ],
         check_specs=[
@@ -161,15 +176,17 @@ def _checks(stage: str, known: Mapping[str, dg.AssetKey]) -> dg.AssetsDefinition
             for check in expected
         ],
         allow_arbitrary_check_specs=True,
+        can_subset=True,  # a table materialised by hand brings its own checks, not those of every table
         pool=POOL,
     )
     def check_stage(context: dg.AssetExecutionContext, session: Session) -> Iterator[Any]:
         results = guarded(lambda: pipeline.check(session.run, stage))
         for result in results:
-            if result.table in known:
+            key = known.get(result.table)
+            if key and dg.AssetCheckKey(key, result.check_name) in context.selected_asset_check_keys:
                 yield dg.AssetCheckResult(
                     passed=result.success,
-                    asset_key=known[result.table],
+                    asset_key=key,
                     check_name=result.check_name,
                     severity=(
                         dg.AssetCheckSeverity.ERROR if result.severity == "critical" else dg.AssetCheckSeverity.WARN
@@ -177,7 +194,8 @@ def _checks(stage: str, known: Mapping[str, dg.AssetKey]) -> dg.AssetsDefinition
                     metadata={"observed": result.observed, "expected": result.expected, "why": result.reason},
                 )
         guarded(lambda: pipeline.stop_if_blocked(stage, results))
-        yield dg.MaterializeResult(asset_key=checked_key(stage), metadata={"checks": len(results)})
+        if checked_key(stage) in context.selected_asset_keys:
+            yield dg.MaterializeResult(asset_key=checked_key(stage), metadata={"checks": len(results)})
 
     return check_stage
 

@@ -166,3 +166,15 @@ def test_the_sensor_waits_until_files_have_arrived_and_asks_once(definitions: Mo
         asked, cursor = tick(cursor)
         assert asked == 1
         assert tick(cursor)[0] == 0
+
+
+def test_one_mart_can_be_materialised_by_hand_with_its_own_checks(definitions: ModuleType) -> None:
+    customers = dg.AssetKey(["marts", "customers"])
+    job = definitions.defs.resolve_job_def(definitions.JOB).get_subset(asset_selection={customers})
+    stage = next(s.name for s in definitions.STAGES.dbt if "model.ritorno.customers" in s.nodes)
+    assert {node.name for node in job.graph.nodes} == {stage, "check_marts"}
+
+
+def test_no_asset_is_without_a_group(definitions: ModuleType) -> None:
+    groups = {spec.group_name for spec in definitions.defs.resolve_all_asset_specs()}
+    assert groups.isdisjoint({None, "default"})
