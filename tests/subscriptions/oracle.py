@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -30,6 +31,7 @@ ZERO = Decimal(0)
 Rates = Mapping[date, Fraction]
 
 
+@cache
 def business_day(instant: datetime) -> date:
     return instant.replace(tzinfo=UTC).astimezone(BERLIN).date()
 

@@ -313,7 +313,7 @@ def test_hundreds_of_histories_and_every_movement_is_reached(policy: Policy, see
             rng.choice(["EUR", "USD"]),
             invent(rng, n, rng.randrange(1, 12)),
         )
-        for n in range(400 if seed == 1 else 150)
+        for n in range(250 if seed == 1 else 120)
     ]
     book = compare(project, subscriptions, policy, AS_OF, seed)
     kinds = {kind for _, _, kind in book.movements}

@@ -1,6 +1,7 @@
 {#- The account's book: one line per account and day on which its money changed. opening + movements = closing, and the
     same for the paused money. -#}
 {%- set by_day = 'partition by account_key order by change_date' -%}
+-- sqlfluff:indentation:template_blocks_indent:false
 with changes as (
 
     select * from {{ ref('int_subscriptions__changes') }}
@@ -19,9 +20,7 @@ days as (
         sum(resume_movement) as resume_movement,
         sum(rest) as rest,
         sum(paused_churn) as paused_churn,
-        sum(paused_change) as paused_change,
-        max(case when mrr_before + paused_before > 0 and state in ({{ ended_states() }}) then 1 else 0 end) as has_end,
-        max(case when state = 'past_due' then 1 else 0 end) as has_past_due
+        sum(paused_change) as paused_change
     from changes
     group by account_key, change_date
 
@@ -43,7 +42,9 @@ opened as (
         *,
         closing_mrr - mrr_change as opening_mrr,
         paused_closing - paused_total_change as paused_opening,
-        coalesce(max(closing_mrr) over ({{ by_day }} rows between unbounded preceding and 1 preceding), 0) as largest_before
+        coalesce(
+            max(closing_mrr) over ({{ by_day }} rows between unbounded preceding and 1 preceding), 0
+        ) as largest_before
     from balanced
 
 ),
@@ -73,7 +74,9 @@ final as (
         {{ month_start('change_date') }} as change_month,
         cast(opening_mrr as {{ type_money() }}) as opening_mrr,
         {%- for movement in ['new', 'expansion', 'contraction', 'churn', 'reactivation'] %}
-        cast(case when rest_movement = '{{ movement }}' then rest else 0 end as {{ type_money() }}) as {{ movement }}_mrr,
+        cast(
+            case when rest_movement = '{{ movement }}' then rest else 0 end as {{ type_money() }}
+        ) as {{ movement }}_mrr,
         {%- endfor %}
         cast(pause_movement as {{ type_money() }}) as pause_mrr,
         cast(resume_movement as {{ type_money() }}) as resume_mrr,

@@ -32,12 +32,16 @@ final as (
         cast(tidied.subscription_id as {{ type_string() }}) as subscription_id,
         cast({{ customer_key_of() }} as {{ type_string() }}) as customer_key,
         -- money is kept per account: the customer, or the subscription itself where nobody is known
-        cast(coalesce({{ customer_key_of() }}, 'nobody:' || tidied.subscription_key) as {{ type_string() }}) as account_key,
+        cast(
+            coalesce({{ customer_key_of() }}, 'nobody:' || tidied.subscription_key) as {{ type_string() }}
+        ) as account_key,
         cast(tidied.today_status as {{ type_string() }}) as today_status,
         tidied.today_status not in ({{ live_states() }}, {{ ended_states() }}) as is_unknown_status,
         cast(tidied.plan_id as {{ type_string() }}) as plan_id,
         cast(coalesce(tidied.price, plans.price) as {{ type_price() }}) as price,
-        cast(coalesce(tidied.billing_interval, lower(trim(plans.{{ adapter.quote('interval') }}))) as {{ type_string() }}) as billing_interval,
+        cast(
+            coalesce(tidied.billing_interval, lower(trim(plans.{{ adapter.quote('interval') }}))) as {{ type_string() }}
+        ) as billing_interval,
         cast(case
             when tidied.billing_interval is not null then coalesce(tidied.interval_count, 1)
             else coalesce(plans.interval_count, 1)

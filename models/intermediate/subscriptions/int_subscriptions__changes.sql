@@ -1,5 +1,5 @@
 -- What each subscription's money did on a day: its close of day against the close before. A pause takes out the
--- subscription's own amount, a resumption brings back the paused one; what is left is the rest, named per account later.
+-- subscription's own amount, a resumption brings back the paused one; the rest is named per account later.
 with intervals as (
 
     select * from {{ ref('int_subscriptions__intervals') }}

@@ -1,6 +1,7 @@
 {#- What data_quality lists of subscriptions, in its shape. -#}
 {%- set text = type_string() -%}
 {%- set listed_rows = var('data_quality_listed_rows') -%}
+-- sqlfluff:indentation:template_blocks_indent:false
 with events as (
 
     select
@@ -47,7 +48,9 @@ event_checks as (
         count(*) as rows_checked,
         count(quarantined_events.event_key) as rows_failed,
         count(quarantined_events.event_key) as rows_quarantined,
-        case when quarantined_events.reason is not null then 'such events change nothing: ' || quarantined_events.reason end as why,
+        case
+            when quarantined_events.reason is not null then 'such events change nothing: ' || quarantined_events.reason
+        end as why,
         case when quarantined_events.reason is null then 'info' else 'warning' end as severity,
         quarantined_events.reason is null as passed,
         0 as list_position
@@ -77,7 +80,7 @@ standing_checks as (
         {'name': 'subscription_status_vs_log', 'failed': 'stated_status is not null',
          'checked': 'the status of today is what the log comes to', 'why': 'the log rules'},
         {'name': 'subscription_amounts', 'failed': 'money_problem is not null',
-         'checked': 'price, interval and exchange rate are known', 'why': 'such subscriptions count nothing in the MRR'},
+         'checked': 'price, interval and exchange rate are known', 'why': 'such subscriptions add nothing to the MRR'},
         {'name': 'subscription_customers', 'failed': 'customer_key is null',
          'checked': 'the subscriber is a known customer', 'why': 'their MRR is in the sums, under no customer'},
     ] %}

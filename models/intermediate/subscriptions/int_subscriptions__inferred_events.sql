@@ -1,6 +1,7 @@
 {#- What today's row tells of a subscription without a log: when it began, its trial, the present pause, the end that is
     scheduled or has come. A log that doesn't begin gets its beginning from the row. Everything at today's terms. -#}
 {%- set columns = "subscription_key, event_type, occurred_at, effective_at, reason" -%}
+-- sqlfluff:indentation:template_blocks_indent:false
 with accounts as (
 
     select * from {{ ref('int_subscriptions__accounts') }}
@@ -30,7 +31,8 @@ unlogged as (
     select
         accounts.*,
         case
-            when accounts.today_status = 'paused' then coalesce(accounts.pause_start, accounts.updated_at, accounts.started_at)
+            when accounts.today_status = 'paused'
+                then coalesce(accounts.pause_start, accounts.updated_at, accounts.started_at)
             when accounts.pause_start > accounts.updated_at or accounts.pause_end is not null then accounts.pause_start
         end as pause_from,
         case
@@ -39,7 +41,13 @@ unlogged as (
         end as pause_until,
         case
             when accounts.today_status in ({{ ended_states() }})
-                then coalesce(accounts.ended_at, accounts.cancel_at, accounts.cancelled_at, accounts.updated_at, accounts.started_at)
+                then coalesce(
+                    accounts.ended_at,
+                    accounts.cancel_at,
+                    accounts.cancelled_at,
+                    accounts.updated_at,
+                    accounts.started_at
+                )
             else accounts.ended_at
         end as end_from
     from accounts

@@ -1,5 +1,6 @@
 {#- First pass: when a subscription lives. What matters is only the latest of start, end and reactivation, so one window
     decides each event: events of a life, or in between (impossible, but for reactivated), or before the start. -#}
+{%- set before = 'partition by subscription_key order by moment rows between unbounded preceding and 1 preceding' -%}
 with events as (
 
     select * from {{ ref('int_subscriptions__events') }}
@@ -70,7 +71,9 @@ happenings as (
         place,
         false as is_timer,
         coalesce(
-            event_type in ('reactivated', 'cancel_withdrawn') and last_said = 'cancel_scheduled' and last_said_for > occurred_at,
+            event_type in ('reactivated', 'cancel_withdrawn')
+            and last_said = 'cancel_scheduled'
+            and last_said_for > occurred_at,
             false
         ) as withdraws_cancellation
     from started
@@ -110,7 +113,7 @@ looked_back as (
 
     select
         *,
-        coalesce({{ latest_code('moment', 'life_code', 'partition by subscription_key order by moment rows between unbounded preceding and 1 preceding') }}, 0) as life_code_before
+        coalesce({{ latest_code('moment', 'life_code', before) }}, 0) as life_code_before
     from marked
 
 ),
@@ -119,7 +122,9 @@ lives as (
 
     select
         *,
-        sum(case when moment = 1 or (event_type = 'reactivated' and life_code_before in (2, 3)) then 1 else 0 end) over (
+        sum(case
+            when moment = 1 or (event_type = 'reactivated' and life_code_before in (2, 3)) then 1 else 0
+        end) over (
             partition by subscription_key order by moment rows between unbounded preceding and current row
         ) as life_number
     from looked_back

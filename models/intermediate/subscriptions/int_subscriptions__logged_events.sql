@@ -18,7 +18,10 @@ spelled as (
     select
         *,
         system || ':' || subscription_id as subscription_key,
-        case lower(trim({{ adapter.quote('type') }})) when 'canceled' then 'cancelled' else lower(trim({{ adapter.quote('type') }})) end as spelled_type
+        case lower(trim({{ adapter.quote('type') }}))
+            when 'canceled' then 'cancelled'
+            else lower(trim({{ adapter.quote('type') }}))
+        end as spelled_type
     from events
 
 ),
@@ -29,8 +32,10 @@ final as (
         spelled.subscription_key,
         cast(spelled.system || ':' || spelled.event_id as {{ type_string() }}) as event_key,
         cast(case
-            when spelled.spelled_type = 'cancelled' and spelled.effective_at > spelled.occurred_at then 'cancel_scheduled'
-            when spelled.spelled_type = 'cancel_scheduled' and spelled.effective_at <= spelled.occurred_at then 'cancelled'
+            when spelled.spelled_type = 'cancelled' and spelled.effective_at > spelled.occurred_at
+                then 'cancel_scheduled'
+            when spelled.spelled_type = 'cancel_scheduled' and spelled.effective_at <= spelled.occurred_at
+                then 'cancelled'
             when spelled.spelled_type = 'pause_scheduled' and spelled.effective_at <= spelled.occurred_at then 'paused'
             else spelled.spelled_type
         end as {{ type_string() }}) as event_type,

@@ -5,6 +5,8 @@
 {%- set in_life = 'partition by subscription_key, life_number order by step' -%}
 {%- set so_far = in_life ~ ' rows between unbounded preceding and current row' -%}
 {%- set before = in_life ~ ' rows between unbounded preceding and 1 preceding' -%}
+{%- set pause_words = 'partition by subscription_key, life_number, speaks_of_pause order by moment' -%}
+{%- set resume_words = 'partition by subscription_key, life_number, speaks_of_resume order by moment' -%}
 with lives as (
 
     select * from {{ ref('int_subscriptions__lives') }}
@@ -16,7 +18,8 @@ living as (
     select
         *,
         not is_timer and event_type in ('pause_scheduled', 'pause_withdrawn', 'paused', 'resumed') as speaks_of_pause,
-        not is_timer and (event_type = 'resumed' or (event_type = 'paused' and effective_at is not null)) as speaks_of_resume,
+        not is_timer
+        and (event_type = 'resumed' or (event_type = 'paused' and effective_at is not null)) as speaks_of_resume,
         min(case when event_type in ({{ ended_states() }}) then happened_at end) over (
             partition by subscription_key, life_number
         ) as life_ended_at
@@ -29,10 +32,10 @@ looked_around as (
 
     select
         *,
-        lead(happened_at) over (partition by subscription_key, life_number, speaks_of_pause order by moment) as next_pause_word_at,
-        lag(event_type) over (partition by subscription_key, life_number, speaks_of_pause order by moment) as last_pause_word,
-        lag(effective_at) over (partition by subscription_key, life_number, speaks_of_pause order by moment) as last_pause_word_for,
-        lead(happened_at) over (partition by subscription_key, life_number, speaks_of_resume order by moment) as next_resume_word_at
+        lead(happened_at) over ({{ pause_words }}) as next_pause_word_at,
+        lag(event_type) over ({{ pause_words }}) as last_pause_word,
+        lag(effective_at) over ({{ pause_words }}) as last_pause_word_for,
+        lead(happened_at) over ({{ resume_words }}) as next_resume_word_at
     from living
 
 ),
@@ -110,8 +113,9 @@ trials_judged as (
     select
         *,
         event_type = 'trial_started'
-        and coalesce(max(case when event_type in ('activated', 'renewed', 'payment_failed') then 1 end) over ({{ before }}), 0) = 1
-            as is_late_trial
+        and coalesce(max(
+            case when event_type in ('activated', 'renewed', 'payment_failed') then 1 end
+        ) over ({{ before }}), 0) = 1 as is_late_trial
     from placed
 
 ),
@@ -144,8 +148,12 @@ looked_back as (
         coalesce({{ latest_code('step', 'payment_code', before) }}, 0) as payment_code_before,
         coalesce({{ latest_code('step', 'payment_code', so_far) }}, 0) as payment_code_now,
         coalesce(max(case when payment_code is not null then step end) over ({{ before }}), 0) as last_payment_step,
-        coalesce(max(case when event_type = 'payment_recovered' then step end) over ({{ before }}), 0) as last_recovery_before,
-        coalesce(max(case when event_type = 'payment_recovered' then step end) over ({{ so_far }}), 0) as last_recovery_now
+        coalesce(
+            max(case when event_type = 'payment_recovered' then step end) over ({{ before }}), 0
+        ) as last_recovery_before,
+        coalesce(
+            max(case when event_type = 'payment_recovered' then step end) over ({{ so_far }}), 0
+        ) as last_recovery_now
     from marked
 
 ),

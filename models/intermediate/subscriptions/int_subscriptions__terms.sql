@@ -2,6 +2,7 @@
     change of plan without a price brings the plan's list price. -#}
 {%- set so_far = 'partition by subscription_key order by step rows between unbounded preceding and current row' -%}
 {%- set carried = ['plan_id', 'price', 'billing_interval', 'interval_count', 'quantity'] -%}
+-- sqlfluff:indentation:template_blocks_indent:false
 with steps as (
 
     select * from {{ ref('int_subscriptions__steps') }}
@@ -73,8 +74,9 @@ with_plans as (
     from spoken
     left join plans
         on
-            spoken.system || ':' || coalesce(spoken.said_plan_id, case when spoken.is_first then spoken.today_plan_id end)
-            = plans.plan_key
+            plans.plan_key
+            = spoken.system || ':'
+            || coalesce(spoken.said_plan_id, case when spoken.is_first then spoken.today_plan_id end)
 
 ),
 
@@ -82,15 +84,23 @@ said as (
 
     select
         *,
-        case when speaks_of_terms then coalesce(said_plan_id, case when is_first then today_plan_id end) end as new_plan_id,
+        case
+            when speaks_of_terms then coalesce(said_plan_id, case when is_first then today_plan_id end)
+        end as new_plan_id,
         case
             when speaks_of_terms
-                then coalesce(said_price, case when takes_plan_terms then plan_price end, case when is_first then today_price end)
+                then coalesce(
+                    said_price,
+                    case when takes_plan_terms then plan_price end,
+                    case when is_first then today_price end
+                )
         end as new_price,
         case
             when speaks_of_terms
                 then coalesce(
-                    said_interval, case when takes_plan_terms then plan_interval end, case when is_first then today_interval end
+                    said_interval,
+                    case when takes_plan_terms then plan_interval end,
+                    case when is_first then today_interval end
                 )
         end as new_billing_interval,
         case

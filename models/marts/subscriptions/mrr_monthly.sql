@@ -2,6 +2,7 @@
     'new_mrr', 'expansion_mrr', 'contraction_mrr', 'churn_mrr', 'reactivation_mrr', 'pause_mrr', 'resume_mrr',
     'paused_in', 'resumed', 'paused_churn', 'paused_change',
 ] -%}
+-- sqlfluff:indentation:template_blocks_indent:false
 with account_days as (
 
     select * from {{ ref('int_subscriptions__account_days') }}
@@ -55,7 +56,7 @@ openings as (
     from months
     inner join balances
         on
-            balances.held_from < months.month_start_date
+            months.month_start_date > balances.held_from
             and (balances.held_until is null or balances.held_until >= months.month_start_date)
     where balances.mrr > 0 or balances.paused_mrr > 0
 
@@ -188,9 +189,12 @@ final as (
         case when is_complete then {{ ratio('kept_ex_pause', 'base') }} end as nrr_ex_pause,
         case when is_complete then {{ ratio('kept_at_most_ex_pause', 'base') }} end as grr_ex_pause,
         case when is_complete then {{ ratio('customers_lost', 'customers_opening') }} end as logo_churn,
-        case when is_complete then {{ ratio('customers_lost_ex_pause', 'customers_opening') }} end as logo_churn_ex_pause,
         case
-            when is_complete then {{ ratio('new_mrr + reactivation_mrr + expansion_mrr', '-(churn_mrr + contraction_mrr)') }}
+            when is_complete then {{ ratio('customers_lost_ex_pause', 'customers_opening') }}
+        end as logo_churn_ex_pause,
+        case
+            when is_complete
+                then {{ ratio('new_mrr + reactivation_mrr + expansion_mrr', '-(churn_mrr + contraction_mrr)') }}
         end as quick_ratio,
         case when is_complete then {{ ratio('paused_closing', 'closing + paused_closing') }} end as paused_share,
         cast(is_complete as boolean) as is_complete

@@ -1,4 +1,5 @@
 {%- set movements = ['new', 'expansion', 'contraction', 'churn', 'reactivation', 'pause', 'resume'] -%}
+-- sqlfluff:indentation:template_blocks_indent:false
 with account_days as (
 
     select * from {{ ref('int_subscriptions__account_days') }}

@@ -50,7 +50,9 @@ final as (
         cast(outcome as {{ type_string() }}) as outcome,
         cast(resumed_on_date as boolean) as resumed_on_date,
         cast(expected_resume_date as date) as expected_resume_date,
-        cast({{ days_between('paused_date', 'coalesce(ended_date, ' ~ as_of_date() ~ ')') }} as integer) as days_paused,
+        cast(
+            {{ days_between('paused_date', 'coalesce(ended_date, ' ~ as_of_date() ~ ')') }} as integer
+        ) as days_paused,
         cast({{ days_between('paused_date', 'expected_resume_date') }} as integer) as planned_days,
         cast(reason as {{ type_string() }}) as reason,
         cast(plan_id as {{ type_string() }}) as plan,
@@ -58,7 +60,8 @@ final as (
         outcome = 'paused'
         and expected_resume_date between {{ as_of_date() }} and {{ add_days(as_of_date(), 7) }} as is_due_within_7_days,
         outcome = 'paused'
-        and {{ days_between('paused_date', as_of_date()) }} > {{ var('pause_at_risk_after_days') }} as is_paused_too_long,
+        and {{ days_between('paused_date', as_of_date()) }} > {{ var('pause_at_risk_after_days') }}
+            as is_paused_too_long,
         cast(is_inferred as boolean) as is_inferred
     from joined
 

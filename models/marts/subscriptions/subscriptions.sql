@@ -120,7 +120,9 @@ final as (
         {{ business_date('lives.started_at') }} as started_date,
         cast(endings.ended_at as timestamp) as ended_at,
         {{ business_date('endings.ended_at') }} as ended_date,
-        cast(case when endings.ended_at is null then {{ business_date('scheduled.effective_at') }} end as date) as cancels_on,
+        cast(case
+            when endings.ended_at is null then {{ business_date('scheduled.effective_at') }}
+        end as date) as cancels_on,
         cast(pause_totals.paused_since as date) as paused_since,
         cast(pause_totals.expected_resume_date as date) as expected_resume_date,
         cast(coalesce(pause_totals.times_paused, 0) as bigint) as times_paused,

@@ -8,7 +8,10 @@ with months as (
 
 )
 
-select *
+select
+    {{ adapter.quote('month') }},
+    opening,
+    closing
 from months
 where
     opening + {{ adapter.quote('new') }} + expansion + contraction + churn + reactivation + pause + resume != closing

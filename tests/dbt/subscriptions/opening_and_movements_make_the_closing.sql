@@ -9,10 +9,13 @@ with days as (
 
 )
 
-select *
+select
+    account_key,
+    change_date
 from days
 where
-    opening_mrr + new_mrr + expansion_mrr + contraction_mrr + churn_mrr + reactivation_mrr + pause_mrr + resume_mrr != closing_mrr
+    opening_mrr + new_mrr + expansion_mrr + contraction_mrr + churn_mrr + reactivation_mrr + pause_mrr + resume_mrr
+    != closing_mrr
     or paused_opening + paused_in - resumed - paused_churn + paused_change != paused_closing
     or opening_mrr != coalesce(closed_before, 0)
     or paused_opening != coalesce(paused_closed_before, 0)

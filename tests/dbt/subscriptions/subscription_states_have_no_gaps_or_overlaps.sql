@@ -8,6 +8,8 @@ with intervals as (
 
 )
 
-select *
+select
+    subscription_key,
+    valid_from
 from intervals
 where valid_to is distinct from next_from or valid_to <= valid_from
