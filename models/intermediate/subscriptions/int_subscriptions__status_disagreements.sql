@@ -1,5 +1,5 @@
--- Where a log and today's row both exist the log rules; rows that say otherwise are listed. Only rows that had been
--- read by as-of can disagree.
+-- Where a log and today's row both exist the log rules; rows that say otherwise are listed. A row that was last updated
+-- before the log's state began, or after as-of, speaks of another time and can't disagree.
 with accounts as (
 
     select * from {{ ref('int_subscriptions__accounts') }}
@@ -25,7 +25,9 @@ final as (
         accounts.is_unknown_status
     from accounts
     inner join intervals on accounts.subscription_key = intervals.subscription_key
-    where accounts.today_status != intervals.state
+    where
+        accounts.today_status != intervals.state
+        and (accounts.updated_at is null or accounts.updated_at >= intervals.valid_from)
 
 )
 

@@ -40,9 +40,17 @@ second_order_days as (
 
 ),
 
+subscription_lifetimes as (
+
+    select * from {{ ref('int_subscriptions__lifetimes') }}
+
+),
+
 durations as (
 
     select * from second_order_days
+    union all
+    select * from subscription_lifetimes
 
 ),
 
