@@ -53,6 +53,17 @@ class Event:
     reason: str | None = None
 
 
+def meant(event: Event) -> str:
+    """A cancellation for a later day is a scheduled one, a schedule for a time that has come is none."""
+    if event.effective is None:
+        return event.type
+    if event.type == "cancelled" and event.effective > event.at:
+        return "cancel_scheduled"
+    if event.type in ("cancel_scheduled", "pause_scheduled") and event.effective <= event.at:
+        return {"cancel_scheduled": "cancelled", "pause_scheduled": "paused"}[event.type]
+    return event.type
+
+
 @dataclass(frozen=True)
 class Policy:
     paused_in_mrr: bool = False
@@ -119,11 +130,11 @@ class Machine:
             (event for event in events if business_day(event.at) <= self.as_of),
             key=lambda e: (
                 e.at, e.sequence is None, e.sequence or 0,
-                VOCABULARY.index(e.type) if e.type in VOCABULARY else 99, e.id,
+                VOCABULARY.index(meant(e)) if e.type in VOCABULARY else 99, e.id,
             ),
         )  # fmt: skip
         for position, event in enumerate(ordered):
-            self.fire(event.at, ends_now=any(e.type in ENDS and e.at == event.at for e in ordered[position:]))
+            self.fire(event.at, ends_now=any(meant(e) in ENDS and e.at == event.at for e in ordered[position:]))
             self.say(event)
         self.fire(datetime(2100, 1, 1), ends_now=False)
 
@@ -159,14 +170,8 @@ class Machine:
             self.note(at)
 
     def say(self, event: Event) -> None:
-        kind = event.type
+        kind = meant(event)
         later = event.effective is not None and event.effective > event.at
-        if kind == "cancelled" and later:
-            kind = "cancel_scheduled"
-        elif kind == "cancel_scheduled" and event.effective is not None and not later:
-            kind = "cancelled"
-        elif kind == "pause_scheduled" and event.effective is not None and not later:
-            kind = "paused"
         problem = self.problem(kind, event)
         if problem:
             if problem != "repeated":

@@ -35,8 +35,11 @@ MODELS = (
     "int_subscriptions__account_days", "int_subscriptions__quarantined_events", "int_subscriptions__live_spans",
 )  # fmt: skip
 # a history is a walk over these: mostly what makes sense, sometimes anything
-LIKELY = ("renewed", "paused", "resumed", "price_changed", "pause_scheduled", "cancel_scheduled", "payment_failed",
-          "payment_recovered", "cancelled", "reactivated", "plan_changed", "quantity_changed", "skipped")  # fmt: skip
+LIKELY = (
+    "renewed", "paused", "paused", "paused", "resumed", "resumed", "price_changed", "interval_changed",
+    "pause_scheduled", "cancel_scheduled", "cancel_scheduled", "payment_failed", "payment_recovered", "cancelled",
+    "reactivated", "reactivated", "plan_changed", "quantity_changed", "skipped",
+)  # fmt: skip
 Subscription = tuple[str, str, list[Event]]  # customer, currency, log
 
 
@@ -76,11 +79,16 @@ def invent(rng: random.Random, number: int, size: int) -> list[Event]:
             terms |= {"interval": rng.choice(["day", "week", "month", "year"]), "count": rng.choice([None, 1, 3])}
         if kind == "plan_changed":
             terms = {"plan": rng.choice(list(PLANS)), "price": rng.choice([None, Decimal("9.99")])}
+        if kind == "interval_changed":
+            terms = {"interval": rng.choice([None, "month"]), "count": rng.choice([1, 2])}
         if kind == "quantity_changed":
             terms = {"quantity": rng.randrange(0, 4)}
         sequence = rng.choice([None, position, position])
         events.append(Event(f"e{number}-{position}", kind, now, sequence, effective, **terms))
-        now += rng.choice([timedelta(0), timedelta(hours=5), *[timedelta(days=d) for d in (1, 2, 5, 11)]])
+        if effective is not None and effective > now and rng.random() < 0.3:
+            now = effective  # something is said in the very instant in which something is due
+        else:
+            now += rng.choice([timedelta(0), timedelta(hours=5), *[timedelta(days=d) for d in (1, 2, 5, 11)]])
     return events
 
 

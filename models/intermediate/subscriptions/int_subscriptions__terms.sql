@@ -44,8 +44,9 @@ spoken as (
         accounts.currency,
         steps.outcome = 'applied'
         and steps.event_type in ({{ term_events() }})
-        -- a change with a date speaks when it comes into force
-        and not (steps.event_type in ({{ change_events() }}) and steps.effective_at is not null) as speaks_of_terms,
+        -- a change with a date speaks when it comes into force; a pause that runs out says nothing of terms
+        and not (steps.event_type in ({{ change_events() }}) and steps.effective_at is not null)
+        and (not steps.is_timer or steps.event_type in ({{ change_events() }})) as speaks_of_terms,
         row_number() over (partition by steps.subscription_key order by steps.step) = 1 as is_first,
         accounts.plan_id as today_plan_id,
         accounts.price as today_price,
