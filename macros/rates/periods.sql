@@ -23,7 +23,7 @@ cast(extract(year from {{ day }}) * 12 + extract(month from {{ day }}) - 1 as bi
 {#- What is counted per period and cell: each name once, in the order of the columns. All additive. -#}
 {% macro rate_measures() -%}
 {{ return([
-    'new_customers', 'won_back', 'lost',
+    'became_buyers', 'new_customers', 'won_back', 'lost',
     'buying_customers', 'bought_again_next_period', 'repeat_customers', 'orders', 'order_days', 'net_revenue',
     'first_order_customers',
     'followed_30d', 'second_order_30d', 'followed_60d', 'second_order_60d',

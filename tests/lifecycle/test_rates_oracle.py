@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.support import Project
 
@@ -161,6 +161,7 @@ def measured(people: list[Person], first: date, last: date, as_of: date, followi
     row: dict[str, Any] = {
         "customers_start": len(s),
         "customers_end": len(e),
+        "became_buyers": len(began),
         "new_customers": len(n),
         "won_back": len(w),
         "lost": len(lost),
@@ -268,8 +269,15 @@ def project() -> Project:
     return Project.compile(lifecycle_method="fixed", at_risk_after_days=AT_RISK, lapsed_after_days=LAPSED)
 
 
+def _one_order(key: str, day: date) -> Person:
+    return Person(key, None, {day: (1, Decimal(10))}, None)
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(shop=shops())
+# lapsed from February's last day, and from the day after it: random days seldom meet a period's close
+@example(shop=(date(2023, 4, 10), [_one_order("c0", date(2023, 1, 18)), _one_order("c1", date(2023, 1, 19))]))
+@example(shop=(date(2023, 12, 31), [Person("c0", None, {}, (START, START + timedelta(days=1)))]))
 def test_every_rate_of_every_period_is_the_oracles(project: Project, shop: tuple[date, list[Person]]) -> None:
     as_of, people = shop
     found = {

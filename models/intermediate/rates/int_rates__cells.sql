@@ -36,6 +36,20 @@ periods as (
 
 ),
 
+-- also of those who had lapsed again before any close: a period with them has begun, and has its row
+beginnings as (
+
+    select
+        spells.customer_key,
+        periods.period_type,
+        {{ integer_divide(month_index('spells.buyer_since'), 'periods.months') }} as period_index,
+        1 as became_buyers
+    from spells
+    cross join periods
+    where spells.spell_from = spells.buyer_since
+
+),
+
 entries as (
 
     select
@@ -207,6 +221,10 @@ trailing_retained_changes as (
 ),
 
 counted as (
+
+    {{ select_measures('beginnings', ['became_buyers']) | indent(4) }}
+
+    union all
 
     {{ select_measures('entries', ['new_customers', 'won_back']) | indent(4) }}
 

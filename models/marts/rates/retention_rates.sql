@@ -344,6 +344,7 @@ final as (
         -- who stays, who goes
         cast(customers_start as bigint) as customers_start,
         cast(customers_end as bigint) as customers_end,
+        cast(became_buyers as bigint) as became_buyers,
         cast(new_customers as bigint) as new_customers,
         cast(won_back as bigint) as won_back,
         cast(lost as bigint) as lost,
