@@ -12,8 +12,8 @@ days as (
 
     select
         account_key,
-        max(customer_key) as customer_key,
         change_date,
+        max(customer_key) as customer_key,
         sum(mrr - mrr_before) as mrr_change,
         sum(paused_mrr - paused_before) as paused_total_change,
         sum(pause_movement) as pause_movement,

@@ -126,12 +126,12 @@ scheduled_ends as (
     select
         subscription_key,
         'cancel_scheduled' as event_type,
+        cancel_at as effective_at,
+        cancel_reason as reason,
         case
             when cancelled_at > started_at and cancelled_at < cancel_at then cancelled_at
             else started_at
-        end as occurred_at,
-        cancel_at as effective_at,
-        cancel_reason as reason
+        end as occurred_at
     from unlogged
     where end_from is null and cancel_at > started_at
 
@@ -141,10 +141,10 @@ ends as (
 
     select
         subscription_key,
+        cancel_reason as reason,
         case when today_status = 'expired' then 'expired' else 'cancelled' end as event_type,
         greatest(end_from, started_at) as occurred_at,
-        cast(null as timestamp) as effective_at,
-        cancel_reason as reason
+        cast(null as timestamp) as effective_at
     from unlogged
     where end_from is not null
 

@@ -1,5 +1,6 @@
 -- State and money of each subscription as half-open intervals of instants. Of steps in one instant the last counts
 -- (lengths of zero are dropped), and neighbours that say the same are one interval.
+-- sqlfluff:indentation:template_blocks_indent:false
 with terms as (
 
     select * from {{ ref('int_subscriptions__terms') }}
@@ -23,6 +24,7 @@ priced as (
 
     select
         standing.*,
+        exchange_rates.fx_rate,
         case
             when standing.price is null or standing.price < 0 or standing.quantity < 0 then 'no_price'
             when
@@ -30,8 +32,7 @@ priced as (
                 or standing.interval_count < 1
                 then 'no_interval'
             when exchange_rates.fx_rate is null then 'no_exchange_rate'
-        end as money_problem,
-        exchange_rates.fx_rate
+        end as money_problem
     from standing
     left join exchange_rates
         on standing.currency = exchange_rates.currency and standing.price_date = exchange_rates.business_date
@@ -63,8 +64,14 @@ split as (
         monthly as mrr,
         case when monthly is not null then 0 end as paused_mrr
         {%- else %}
-        case when state = 'paused' then case when monthly is not null then 0 end else monthly end as mrr,
-        case when state = 'paused' then monthly else case when monthly is not null then 0 end end as paused_mrr
+        case
+            when state != 'paused' then monthly
+            when monthly is not null then 0
+        end as mrr,
+        case
+            when state = 'paused' then monthly
+            when monthly is not null then 0
+        end as paused_mrr
         {%- endif %}
     from amounts
 

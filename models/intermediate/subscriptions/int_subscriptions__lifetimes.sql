@@ -1,5 +1,5 @@
-{#- Lifetimes and pauses as durations, for the mart survival. A lifetime ends with the first life; the plan is the one it
-    began with. `ever_paused` is known only in hindsight (who lives longer has more time to pause), so read it as a
+{#- Lifetimes and pauses as durations, for the mart survival. A lifetime ends with the first life; the plan is the one
+    it began with. `ever_paused` is known only in hindsight (who lives longer has more time to pause), so read it as a
     description, not as the effect of pausing. -#}
 {%- set cuts = {
     'subscription_lifetime': "'all'",
@@ -7,6 +7,7 @@
     'subscription_lifetime_by_cohort': "start_month",
     'subscription_lifetime_by_ever_paused': "case when was_paused = 1 then 'paused' else 'never paused' end",
 } -%}
+-- sqlfluff:indentation:template_blocks_indent:false
 with intervals as (
 
     select * from {{ ref('int_subscriptions__intervals') }}

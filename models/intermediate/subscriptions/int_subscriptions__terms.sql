@@ -121,9 +121,9 @@ said as (
 grouped as (
 
     select
-        *
-        {%- for column in carried %},
-        count(new_{{ column }}) over ({{ so_far }}) as {{ column }}_group
+        *,
+        {%- for column in carried %}
+        count(new_{{ column }}) over ({{ so_far }}) as {{ column }}_group{{ ',' if not loop.last }}
         {%- endfor %}
     from said
 
@@ -132,9 +132,9 @@ grouped as (
 in_force as (
 
     select
-        *
-        {%- for column in carried %},
-        max(new_{{ column }}) over (partition by subscription_key, {{ column }}_group) as {{ column }}
+        *,
+        {%- for column in carried %}
+        max(new_{{ column }}) over (partition by subscription_key, {{ column }}_group) as {{ column }}{{ ',' if not loop.last }}
         {%- endfor %}
     from grouped
 

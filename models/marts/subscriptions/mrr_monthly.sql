@@ -23,9 +23,9 @@ months as (
 monthly_flows as (
 
     select
-        change_month
-        {%- for flow in flows %},
-        sum({{ flow }}) as {{ flow }}
+        change_month,
+        {%- for flow in flows %}
+        sum({{ flow }}) as {{ flow }}{{ ',' if not loop.last }}
         {%- endfor %}
     from account_days
     group by change_month
@@ -38,9 +38,9 @@ balances as (
     select
         account_key,
         change_date as held_from,
-        lead(change_date) over (partition by account_key order by change_date) as held_until,
         closing_mrr as mrr,
-        paused_closing as paused_mrr
+        paused_closing as paused_mrr,
+        lead(change_date) over (partition by account_key order by change_date) as held_until
     from account_days
 
 ),
@@ -57,7 +57,7 @@ openings as (
     inner join balances
         on
             months.month_start_date > balances.held_from
-            and (balances.held_until is null or balances.held_until >= months.month_start_date)
+            and (balances.held_until is null or months.month_start_date <= balances.held_until)
     where balances.mrr > 0 or balances.paused_mrr > 0
 
 ),

@@ -1,6 +1,12 @@
-{#- What becomes of pauses: saved (resumed) against lost (ended while paused), by planned length and reason. Rates are of
-    pauses that are over: whoever is still paused has not decided. -#}
-{%- set cuts = {'all': "'all'", 'reason': "coalesce(reason, 'none given')", 'planned_length': 'planned_length', 'plan': "coalesce(plan, 'none')"} -%}
+{#- What becomes of pauses: saved (resumed) against lost (ended while paused), by planned length and reason. Rates are
+    of pauses that are over: whoever is still paused has not decided. -#}
+{%- set cuts = {
+    'all': "'all'",
+    'reason': "coalesce(reason, 'none given')",
+    'planned_length': 'planned_length',
+    'plan': "coalesce(plan, 'none')",
+} -%}
+-- sqlfluff:indentation:template_blocks_indent:false
 with pauses as (
 
     select * from {{ ref('subscription_pauses') }}

@@ -1,4 +1,4 @@
--- Who should be offered a subscription to what: customers who keep buying a product that suits one, and have none to it.
+-- Who should be offered a subscription to what: customers who keep buying a product that suits one, without one to it.
 with order_items as (
 
     select * from {{ ref('order_items') }}
