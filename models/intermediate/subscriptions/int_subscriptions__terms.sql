@@ -1,7 +1,7 @@
 {#- Plan, price, interval and quantity at every step. A step names what changes; the rest is carried on from before. A
     change of plan without a price brings the plan's list price. -#}
 {%- set so_far = 'partition by subscription_key order by step rows between unbounded preceding and current row' -%}
-{%- set carried = ['plan_id', 'price', 'billing_interval', 'interval_count', 'quantity'] -%}
+{%- set carried = ['plan_id', 'price', 'billing_interval', 'interval_count'] -%}
 -- sqlfluff:indentation:template_blocks_indent:false
 with steps as (
 
@@ -123,8 +123,9 @@ grouped as (
     select
         *,
         {%- for column in carried %}
-        count(new_{{ column }}) over ({{ so_far }}) as {{ column }}_group{{ ',' if not loop.last }}
+        count(new_{{ column }}) over ({{ so_far }}) as {{ column }}_group,
         {%- endfor %}
+        count(new_quantity) over ({{ so_far }}) as quantity_group
     from said
 
 ),
@@ -134,8 +135,9 @@ in_force as (
     select
         *,
         {%- for column in carried %}
-        max(new_{{ column }}) over (partition by subscription_key, {{ column }}_group) as {{ column }}{{ ',' if not loop.last }}
+        max(new_{{ column }}) over (partition by subscription_key, {{ column }}_group) as {{ column }},
         {%- endfor %}
+        max(new_quantity) over (partition by subscription_key, quantity_group) as quantity
     from grouped
 
 ),

@@ -24,9 +24,10 @@ monthly_flows as (
 
     select
         change_month,
-        {%- for flow in flows %}
-        sum({{ flow }}) as {{ flow }}{{ ',' if not loop.last }}
+        {%- for flow in flows[:-1] %}
+        sum({{ flow }}) as {{ flow }},
         {%- endfor %}
+        sum(paused_change) as paused_change
     from account_days
     group by change_month
 
