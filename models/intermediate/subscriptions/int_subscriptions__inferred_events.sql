@@ -142,9 +142,9 @@ ends as (
     select
         subscription_key,
         cancel_reason as reason,
+        cast(null as timestamp) as effective_at,
         case when today_status = 'expired' then 'expired' else 'cancelled' end as event_type,
-        greatest(end_from, started_at) as occurred_at,
-        cast(null as timestamp) as effective_at
+        greatest(end_from, started_at) as occurred_at
     from unlogged
     where end_from is not null
 
