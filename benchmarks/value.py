@@ -6,11 +6,11 @@ import sys
 import time
 
 import numpy as np
-from tests.value.simulated import simulate
 
 from ritorno.value.fit import Statistics, fit_orders, fit_spend
 from ritorno.value.models import ORDER_MODELS
 from ritorno.value.score import score
+from tests.value.simulated import simulate
 
 
 def main(customers: int) -> None:

@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support import Project
 
 from ritorno import contract
+from tests.support import Project
 
 AS_OF = "2024-03-31"
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -13,6 +13,7 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+
 from tests.support import Project
 
 START = date(2024, 1, 1)

@@ -7,6 +7,7 @@ ancestors, seeds and Python steps included. Nothing is mocked: it is the SQL tha
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from filelock import FileLock
 
 from ritorno import contract, steps
 from ritorno.home import PROJECT_ROOT
@@ -43,7 +45,34 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 
 
 @cache
+def _fingerprint() -> str:
+    """Changes whenever a file that dbt compiles does."""
+    digest = hashlib.sha256()
+    folders = [PROJECT_ROOT / name for name in ("models", "macros", "seeds", "snapshots")]
+    files = [PROJECT_ROOT / "dbt_project.yml", PROJECT_ROOT / "profiles.yml"]
+    files += sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
+    for path in files:
+        digest.update(str(path.relative_to(PROJECT_ROOT)).encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@cache
 def _compiled_manifest(vars_json: str) -> dict[str, Any]:
+    """The compiled manifest; test processes share it, since each compilation costs ten seconds of CPU."""
+    name = f"{_fingerprint()}-{hashlib.sha256(vars_json.encode()).hexdigest()[:16]}.json"
+    shared = Path(tempfile.gettempdir(), f"ritorno-compiled-{os.getuid()}")
+    shared.mkdir(mode=0o700, exist_ok=True)
+    kept = shared / name
+    with FileLock(kept.with_suffix(".lock")):
+        if not kept.exists():
+            fresh = kept.with_suffix(f".{os.getpid()}")
+            fresh.write_text(json.dumps(_compile(vars_json)), encoding="utf-8")
+            fresh.replace(kept)
+    manifest: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
+    return manifest
+
+
+def _compile(vars_json: str) -> dict[str, Any]:
     from dbt.cli.main import dbtRunner
 
     with tempfile.TemporaryDirectory(prefix="ritorno-compile-") as scratch:
