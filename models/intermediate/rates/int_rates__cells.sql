@@ -67,8 +67,8 @@ exits as (
     select
         customer_key,
         period_type,
-        last_close + 1 as period_index,
-        1 as lost
+        1 as lost,
+        last_close + 1 as period_index
     from memberships
 
 ),
@@ -80,11 +80,11 @@ purchases as (
         period_type,
         period_index,
         1 as buying_customers,
-        case when next_period_index = period_index + 1 then 1 else 0 end as bought_again_next_period,
-        case when orders > 1 then 1 else 0 end as repeat_customers,
         orders,
         order_days,
-        net_revenue
+        net_revenue,
+        case when next_period_index = period_index + 1 then 1 else 0 end as bought_again_next_period,
+        case when orders > 1 then 1 else 0 end as repeat_customers
     from customer_periods
 
 ),
@@ -130,12 +130,13 @@ second_orders as (
         periods.period_type,
         {{ integer_divide(month_index('follow_ups.first_order_date'), 'periods.months') }} as period_index,
         1 as first_order_customers,
-        {%- for days in [30, 60, 90, 180] %}
+    {%- for days in [30, 60, 90, 180] %}
         case when follow_ups.followed_days >= {{ days }} then 1 else 0 end as followed_{{ days }}d,
         case
             when follow_ups.followed_days >= {{ days }} and follow_ups.second_order_days <= {{ days }} then 1 else 0
         end as second_order_{{ days }}d{{ ',' if not loop.last }}
-        {%- endfor %}
+
+    {%- endfor %}
     from follow_ups
     cross join periods
 
@@ -265,13 +266,14 @@ final as (
         cast(counted.period_type as {{ type_string() }}) as period_type,
         cast(counted.period_index as bigint) as period_index,
         {%- for cut in rate_cuts() %}
-        cast(customers.{{ cut }} as {{ type_string() }}) as {{ cut }},
+            cast(customers.{{ cut }} as {{ type_string() }}) as {{ cut }},
         {%- endfor %}
-        {%- for measure in rate_measures() %}
+    {%- for measure in rate_measures() %}
         cast(
             sum(counted.{{ measure }}) as {{ type_money() if measure == 'net_revenue' else 'bigint' }}
         ) as {{ measure }}{{ ',' if not loop.last }}
-        {%- endfor %}
+
+    {%- endfor %}
     from counted
     inner join customers on counted.customer_key = customers.customer_key
     inner join periods on counted.period_type = periods.period_type
@@ -280,9 +282,10 @@ final as (
     group by
         counted.period_type,
         counted.period_index,
-        {%- for cut in rate_cuts() %}
+    {%- for cut in rate_cuts() %}
         customers.{{ cut }}{{ ',' if not loop.last }}
-        {%- endfor %}
+
+{%- endfor %}
 
 )
 

@@ -23,7 +23,8 @@ gaps as (
     select
         customer_key,
         {{ month_index('order_date') }} as month_number,
-        {{ days_between('lag(order_date) over (partition by customer_key order by order_date asc)', 'order_date') }} as gap_days
+        {{ days_between('lag(order_date) over (partition by customer_key order by order_date asc)', 'order_date') }}
+            as gap_days
     from order_days
 
 ),
@@ -34,7 +35,7 @@ cells as (
         gaps.month_number,
         gaps.gap_days,
         {%- for cut in rate_cuts() %}
-        customers.{{ cut }},
+            customers.{{ cut }},
         {%- endfor %}
         count(*) as gaps
     from gaps
@@ -43,9 +44,10 @@ cells as (
     group by
         gaps.month_number,
         gaps.gap_days,
-        {%- for cut in rate_cuts() %}
+    {%- for cut in rate_cuts() %}
         customers.{{ cut }}{{ ',' if not loop.last }}
-        {%- endfor %}
+
+{%- endfor %}
 
 ),
 
@@ -61,16 +63,16 @@ cut_months as (
     group by month_number, gap_days
     {%- for cut in rate_cuts() %}
 
-    union all
+        union all
 
-    select
-        '{{ cut }}' as cut,
-        {{ cut }} as cut_value,
-        month_number,
-        gap_days,
-        sum(gaps) as gaps
-    from cells
-    group by {{ cut }}, month_number, gap_days
+        select
+            '{{ cut }}' as cut,
+            {{ cut }} as cut_value,
+            month_number,
+            gap_days,
+            sum(gaps) as gaps
+        from cells
+        group by {{ cut }}, month_number, gap_days
     {%- endfor %}
 
 ),

@@ -34,7 +34,8 @@ marked as (
     select
         *,
         case
-            when first_close = lag(last_close) over (partition by customer_key, period_type order by first_close asc) + 1
+            when
+                first_close = lag(last_close) over (partition by customer_key, period_type order by first_close asc) + 1
                 then 0
             else 1
         end as is_apart

@@ -1,4 +1,4 @@
-{#- Two histograms, of completed gaps and of silences still open at as-of; everything else is running sums over them. -#}
+{#- Two histograms, completed gaps and silences open at as-of; everything else is running sums over them. -#}
 with order_days as (
 
     select * from {{ ref('int_customers__order_days') }}
@@ -148,11 +148,11 @@ measured as (
         running.gaps,
         running.gaps_up_to,
         running.all_gaps,
-        running.all_gaps - running.gaps_up_to as returned_later,
-        running.all_open_silences - running.open_up_to + running.open_silences as open_silences,
         percentiles.median_days,
         percentiles.p75_days,
-        percentiles.p90_days
+        percentiles.p90_days,
+        running.all_gaps - running.gaps_up_to as returned_later,
+        running.all_open_silences - running.open_up_to + running.open_silences as open_silences
     from running
     left join percentiles on running.cut = percentiles.cut and running.cut_value = percentiles.cut_value
 

@@ -40,25 +40,27 @@ cut_cells as (
         'all' as cut_value,
         period_type,
         period_index,
-        {%- for measure in measures %}
+    {%- for measure in measures %}
         sum({{ measure }}) as {{ measure }}{{ ',' if not loop.last }}
-        {%- endfor %}
+
+    {%- endfor %}
     from cells
     group by period_type, period_index
     {%- for cut in rate_cuts() %}
 
-    union all
+        union all
 
-    select
-        '{{ cut }}' as cut,
-        {{ cut }} as cut_value,
-        period_type,
-        period_index,
+        select
+            '{{ cut }}' as cut,
+            {{ cut }} as cut_value,
+            period_type,
+            period_index,
         {%- for measure in measures %}
-        sum({{ measure }}) as {{ measure }}{{ ',' if not loop.last }}
+            sum({{ measure }}) as {{ measure }}{{ ',' if not loop.last }}
+
         {%- endfor %}
-    from cells
-    group by {{ cut }}, period_type, period_index
+        from cells
+        group by {{ cut }}, period_type, period_index
     {%- endfor %}
 
 ),
@@ -126,9 +128,10 @@ counted as (
     select
         dated.*,
         dated.period_end <= {{ as_of_date() }} as is_complete,
-        {%- for measure in measures %}
+    {%- for measure in measures %}
         coalesce(cut_cells.{{ measure }}, 0) as {{ measure }}{{ ',' if not loop.last }}
-        {%- endfor %}
+
+    {%- endfor %}
     from dated
     left join cut_cells
         on
@@ -162,8 +165,9 @@ populations as (
         sum({{ measure }}) over (
             partition by cut, cut_value, period_type
             order by period_index asc rows between 11 preceding and current row
-        ) as {{ name }}{{ ',' if not loop.last }}
-        {%- endfor %}
+            ) as {{ name }}{{ ',' if not loop.last }}
+
+    {%- endfor %}
     from counted
 
 ),
@@ -197,13 +201,13 @@ trailing_years as (
         clv_orders,
         clv_net_revenue,
         customers_a_year_ago as clv_customers_start,
-        customers_a_year_ago - retained_for_a_year as clv_lost,
         clv_lapses,
         clv_lapse_days,
+        customers_a_year_ago - retained_for_a_year as clv_lost,
         {%- if var('clv_lifespan') == 'observed' %}
         {{ ratio('clv_lapse_days', '365.25 * clv_lapses') }} as clv_lifespan_years
         {%- else %}
-        {{ ratio('customers_a_year_ago', 'customers_a_year_ago - retained_for_a_year') }} as clv_lifespan_years
+            {{ ratio('customers_a_year_ago', 'customers_a_year_ago - retained_for_a_year') }} as clv_lifespan_years
         {%- endif %}
     from starts
     where period_type = 'month' and customers_a_year_ago > 0
@@ -244,10 +248,6 @@ measured as (
 
     select
         starts.*,
-        starts.customers_end - starts.new_customers - starts.won_back as retained,
-        starts.buying_customers - starts.repeat_customers as single_order_customers,
-        coalesce(gap_measures.gaps, 0) as gaps,
-        coalesce(gap_measures.gap_days, 0) as gap_days,
         gap_measures.median_gap,
         gap_measures.p75_gap,
         gap_measures.p90_gap,
@@ -258,7 +258,11 @@ measured as (
         trailing_years.clv_lost as year_lost,
         trailing_years.clv_lapses as year_lapses,
         trailing_years.clv_lapse_days as year_lapse_days,
-        trailing_years.clv_lifespan_years
+        trailing_years.clv_lifespan_years,
+        starts.customers_end - starts.new_customers - starts.won_back as retained,
+        starts.buying_customers - starts.repeat_customers as single_order_customers,
+        coalesce(gap_measures.gaps, 0) as gaps,
+        coalesce(gap_measures.gap_days, 0) as gap_days
     from starts
     left join gap_measures
         on
@@ -291,9 +295,9 @@ rated as (
         case when is_complete then {{ ratio('repeat_customers', 'buying_customers') }} end as repeat_share,
         case when is_complete then {{ ratio('repeat_customers', 'single_order_customers') }} end as repeat_ratio,
         {%- for days in [30, 60, 90, 180] %}
-        case
-            when is_complete then {{ ratio('second_order_' ~ days ~ 'd', 'followed_' ~ days ~ 'd') }}
-        end as second_order_rate_{{ days }}d,
+            case
+                when is_complete then {{ ratio('second_order_' ~ days ~ 'd', 'followed_' ~ days ~ 'd') }}
+            end as second_order_rate_{{ days }}d,
         {%- endfor %}
         case when is_complete then {{ ratio('orders', 'buying_customers') }} end as purchase_frequency,
         case when is_complete then {{ ratio('net_revenue', 'orders') }} end as aov,
@@ -313,22 +317,25 @@ compared as (
 
     select
         *,
-        {%- for name in changes + growths + ['simple_clv'] %}
+    {%- for name in changes + growths + ['simple_clv'] %}
         lag({{ name }}) over (
             partition by cut, cut_value, period_type order by period_index asc
-        ) as {{ name }}_previous,
+            ) as {{ name }}_previous,
         case period_type
-            when 'month' then lag({{ name }}, 12) over (
-                partition by cut, cut_value, period_type order by period_index asc
-            )
-            when 'quarter' then lag({{ name }}, 4) over (
-                partition by cut, cut_value, period_type order by period_index asc
-            )
+            when 'month'
+                then lag({{ name }}, 12) over (
+                    partition by cut, cut_value, period_type order by period_index asc
+                    )
+            when 'quarter'
+                then lag({{ name }}, 4) over (
+                    partition by cut, cut_value, period_type order by period_index asc
+                    )
             when 'year' then lag({{ name }}, 1) over (
                 partition by cut, cut_value, period_type order by period_index asc
-            )
+                )
         end as {{ name }}_last_year{{ ',' if not loop.last }}
-        {%- endfor %}
+
+    {%- endfor %}
     from rated
 
 ),
@@ -362,9 +369,9 @@ final as (
         cast(repeat_ratio as {{ type_double() }}) as repeat_ratio,
         cast(first_order_customers as bigint) as first_order_customers,
         {%- for days in [30, 60, 90, 180] %}
-        cast(followed_{{ days }}d as bigint) as followed_{{ days }}d,
-        cast(second_order_{{ days }}d as bigint) as second_order_{{ days }}d,
-        cast(second_order_rate_{{ days }}d as {{ type_double() }}) as second_order_rate_{{ days }}d,
+            cast(followed_{{ days }}d as bigint) as followed_{{ days }}d,
+            cast(second_order_{{ days }}d as bigint) as second_order_{{ days }}d,
+            cast(second_order_rate_{{ days }}d as {{ type_double() }}) as second_order_rate_{{ days }}d,
         {%- endfor %}
         -- how often, how much
         cast(orders as bigint) as orders,
@@ -390,16 +397,16 @@ final as (
         cast(simple_clv as {{ type_double() }}) as simple_clv,
         -- trend
         {%- for name in changes + ['simple_clv'] %}
-        {%- for before in ['previous', 'last_year'] %}
-        cast({{ name }} - {{ name }}_{{ before }} as {{ type_double() }}) as {{ name }}_change_{{ before }},
-        {%- endfor %}
+            {%- for before in ['previous', 'last_year'] %}
+                cast({{ name }} - {{ name }}_{{ before }} as {{ type_double() }}) as {{ name }}_change_{{ before }},
+            {%- endfor %}
         {%- endfor %}
         {%- for name in growths %}
-        {%- for before in ['previous', 'last_year'] %}
-        case
-            when is_complete then {{ ratio(name ~ ' - ' ~ name ~ '_' ~ before, name ~ '_' ~ before) }}
-        end as {{ name }}_change_{{ before }},
-        {%- endfor %}
+            {%- for before in ['previous', 'last_year'] %}
+                case
+                    when is_complete then {{ ratio(name ~ ' - ' ~ name ~ '_' ~ before, name ~ '_' ~ before) }}
+                end as {{ name }}_change_{{ before }},
+            {%- endfor %}
         {%- endfor %}
         cast(is_complete as boolean) as is_complete
     from compared
