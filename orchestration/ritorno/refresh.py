@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
 
 
+KEEP_DAGSTER_RUNS = 60
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a refresh ended.
@@ -89,6 +92,13 @@ def _execute(run: Run) -> None:
         )
         if not result.success and run.stopped is None:
             run.stop("refresh", RefreshStopped(f"Dagster's run {result.run_id} failed; see {run.log_file}", 1))
+        forget_old_runs(instance)
+
+
+def forget_old_runs(instance: DagsterInstance, keep: int = KEEP_DAGSTER_RUNS) -> None:
+    """Remove all but the newest runs from Dagster's history: 4 MB each, and the run log remembers them anyway."""
+    for run_id in instance.get_run_ids()[keep:]:  # newest first
+        instance.delete_run(run_id)
 
 
 def _bury_the_dead(instance: DagsterInstance) -> None:

@@ -88,7 +88,8 @@ def print_outcome(outcome: Outcome, console: Console | None = None) -> None:
     if run.stopped is not None:
         console.print(f"Stopped at: {label(run.stopped.step)}", style="red")
         console.print(run.stopped.reason, markup=False)
-        console.print(f"Nothing was published; the last published state stays. Log: {run.log_file}", markup=False)
+        before = "the last published state stays" if run.home.published.exists() else "and nothing was before"
+        console.print(f"Nothing was published; {before}. Log: {run.log_file}", markup=False)
         return
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     rows = {

@@ -16,7 +16,7 @@ import pytest
 from ritorno.errors import CheckFailed
 from ritorno.home import Home
 from ritorno.policy import load_policy
-from ritorno.refresh import prepare_instance
+from ritorno.refresh import forget_old_runs, prepare_instance
 from ritorno.session import Request, Run, active
 
 
@@ -166,6 +166,16 @@ def test_the_sensor_waits_until_files_have_arrived_and_asks_once(definitions: Mo
         asked, cursor = tick(cursor)
         assert asked == 1
         assert tick(cursor)[0] == 0
+
+
+def test_dagsters_history_keeps_the_newest_runs_only() -> None:
+    @dg.job
+    def nothing() -> None: ...
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        ids = [nothing.execute_in_process(instance=instance).run_id for _ in range(3)]
+        forget_old_runs(instance, keep=2)
+        assert set(instance.get_run_ids()) == set(ids[1:])
 
 
 def test_one_mart_can_be_materialised_by_hand_with_its_own_checks(definitions: ModuleType) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from ritorno.cli import DEMO_END
 from ritorno.home import Home
 from ritorno.publishing import FILE_FOR_BI, published_run
 from ritorno.run_log import RunLog
@@ -148,18 +149,20 @@ def reader(tmp_path: Path) -> Iterator[list[subprocess.Popen[str]]]:
 
 
 def test_a_home_through_demo_new_files_two_refreshes_at_once_and_a_bi_reader(
-    raw: Path, target: Path, tmp_path: Path, reader: list[subprocess.Popen[str]]
+    target: Path, tmp_path: Path, reader: list[subprocess.Popen[str]]
 ) -> None:
     ritorno = Ritorno(tmp_path / "home", target)
+    raw, end = ritorno.home.demo / "raw", DEMO_END
 
-    # First refresh: published, whole, and the closing table says so.
-    first = ritorno("refresh", "--raw", str(raw), "--as-of", END.isoformat())
+    # The demo: simulated, refreshed, published whole; the closing table and some answers are shown.
+    first = ritorno("demo", "--customers", "250")
     assert first.code == 0, first.out
     assert re.search(r"Marts published\s+\d+", first.out)
+    assert "Who are our best customers" in first.out
     assert "Traceback" not in first.out
     before = published_run(ritorno.home)
     assert before is not None
-    assert ritorno.runs_mixed_in() == {(before.run_id, END)}
+    assert ritorno.runs_mixed_in() == {(before.run_id, end)}
     assert before.row_counts["customers"] > 0
     parquet = {path.stem for path in (ritorno.home.published / "parquet").glob("*.parquet")}
     assert parquet == {*before.row_counts, "published_run"}
@@ -174,12 +177,12 @@ def test_a_home_through_demo_new_files_two_refreshes_at_once_and_a_bi_reader(
     assert bi.stdout.readline() == "ready\n"
 
     # A new batch arrives, and two refreshes start at once; a third doesn't want to wait.
-    add_order(raw, "late-1", "123.45")
-    both = [ritorno.start("refresh", "--raw", str(raw), "--as-of", END.isoformat()) for _ in range(2)]
+    add_order(raw, "late-1", "123.45", "2026-06-29T10:00:00Z")
+    both = [ritorno.start("refresh", "--raw", str(raw), "--as-of", end.isoformat()) for _ in range(2)]
     deadline = time.monotonic() + 60
     while RunLog(ritorno.home).last()[0].run_id == before.run_id and time.monotonic() < deadline:
         time.sleep(0.2)
-    impatient = ritorno("refresh", "--raw", str(raw), "--as-of", END.isoformat(), "--no-wait")
+    impatient = ritorno("refresh", "--raw", str(raw), "--as-of", end.isoformat(), "--no-wait")
     assert (impatient.code, "another refresh is running" in impatient.out) == (1, True), impatient.out
     outs = [process.communicate(timeout=900)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], outs
@@ -202,11 +205,11 @@ def test_a_home_through_demo_new_files_two_refreshes_at_once_and_a_bi_reader(
     assert int(out) >= 2
 
     # An earlier day isn't published over a later one unless told to.
-    backdated = ritorno("refresh", "--raw", str(raw), "--as-of", "2025-05-31")
+    backdated = ritorno("refresh", "--raw", str(raw), "--as-of", "2026-05-31")
     assert (backdated.code, "--backdate" in backdated.out) == (2, True), backdated.out
     assert ritorno.marts() == two
     status = ritorno("status")
-    assert f"as of {END}" in status.out
+    assert f"as of {end}" in status.out
     assert "yes, published" in status.out
 
 
