@@ -9,7 +9,7 @@ export DAGSTER_DISABLE_TELEMETRY := yes
 export DO_NOT_TRACK := 1
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help setup demo test lint fmt bench soak lock docs clean
+.PHONY: help setup demo test lint fmt bench lock clean
 
 help: ## what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,10 @@ lint: setup ## ruff, mypy, sqlfluff
 	@# sqlfluff compiles through dbt, which wants a warehouse to open: an empty one does
 	scratch=$$(mktemp -d) && RITORNO_HOME=$$scratch $(BIN)/sqlfluff lint --disable-progress-bar models tests/dbt; \
 		status=$$?; rm -rf $$scratch; exit $$status
+
+bench: setup ## times on this machine, on demand: customer-value fits, every mart beside the floor (ORDERS=1_000_000)
+	$(BIN)/python -m benchmarks.value 1000000
+	$(BIN)/python -m benchmarks.marts $(or $(ORDERS),1_000_000)
 
 fmt: setup ## format Python and SQL in place
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
