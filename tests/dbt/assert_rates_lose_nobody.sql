@@ -8,7 +8,25 @@ with rates as (
 successive as (
 
     select
-        *,
+        period_type,
+        period_start,
+        cut,
+        cut_value,
+        customers_start,
+        customers_end,
+        new_customers,
+        won_back,
+        lost,
+        retention_rate,
+        churn_rate,
+        repeat_customers,
+        buying_customers,
+        bought_again_next_period,
+        is_complete,
+        repeat_share,
+        purchase_frequency,
+        aov,
+        simple_clv,
         lag(customers_end) over (
             partition by period_type, cut, cut_value order by period_start asc
         ) as customers_end_before
@@ -16,7 +34,15 @@ successive as (
 
 )
 
-select *
+select
+    period_type,
+    period_start,
+    cut,
+    cut_value,
+    customers_start,
+    customers_end,
+    customers_end_before,
+    retention_rate
 from successive
 where
     customers_start - lost + new_customers + won_back <> customers_end

@@ -134,7 +134,7 @@ second_orders as (
         case when follow_ups.followed_days >= {{ days }} then 1 else 0 end as followed_{{ days }}d,
         case
             when follow_ups.followed_days >= {{ days }} and follow_ups.second_order_days <= {{ days }} then 1 else 0
-        end as second_order_{{ days }}d{{ ',' if not loop.last }}
+        end as second_order_{{ days }}d{{ ',' if not loop.last }} -- noqa: LT02
 
     {%- endfor %}
     from follow_ups
@@ -271,7 +271,7 @@ final as (
     {%- for measure in rate_measures() %}
         cast(
             sum(counted.{{ measure }}) as {{ type_money() if measure == 'net_revenue' else 'bigint' }}
-        ) as {{ measure }}{{ ',' if not loop.last }}
+        ) as {{ measure }}{{ ',' if not loop.last }} -- noqa: LT02
 
     {%- endfor %}
     from counted
@@ -283,7 +283,7 @@ final as (
         counted.period_type,
         counted.period_index,
     {%- for cut in rate_cuts() %}
-        customers.{{ cut }}{{ ',' if not loop.last }}
+        customers.{{ cut }}{{ ',' if not loop.last }} -- noqa: LT02
 
 {%- endfor %}
 

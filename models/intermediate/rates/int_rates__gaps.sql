@@ -45,7 +45,7 @@ cells as (
         gaps.month_number,
         gaps.gap_days,
     {%- for cut in rate_cuts() %}
-        customers.{{ cut }}{{ ',' if not loop.last }}
+        customers.{{ cut }}{{ ',' if not loop.last }} -- noqa: LT02
 
 {%- endfor %}
 
@@ -88,7 +88,12 @@ final as (
         cast(sum(cut_months.gaps) as bigint) as gaps
     from cut_months
     cross join periods
-    group by 1, 2, 3, 4, 5
+    group by
+        cut_months.cut,
+        cut_months.cut_value,
+        periods.period_type,
+        {{ integer_divide('cut_months.month_number', 'periods.months') }},
+        cut_months.gap_days
 
 )
 

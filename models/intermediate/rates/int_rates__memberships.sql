@@ -1,6 +1,6 @@
-{#- The period closes at which a customer is a buyer and not lapsed, as ranges: a spell covers the closes from the period
-    it begins in to the one before the period it ends in. Whoever lapses and is back before the close was never lost to
-    that period, so ranges that touch are one. -#}
+{#- The period closes at which a customer is a buyer and not lapsed, as ranges: a spell covers the closes from the
+    period it begins in to the one before the period it ends in. Whoever lapses and is back before the close was
+    never lost to that period, so ranges that touch are one. -#}
 with spells as (
 
     select * from {{ ref('int_rates__spells') }}

@@ -41,7 +41,7 @@ cut_cells as (
         period_type,
         period_index,
     {%- for measure in measures %}
-        sum({{ measure }}) as {{ measure }}{{ ',' if not loop.last }}
+        sum({{ measure }}) as {{ measure }}{{ ',' if not loop.last }} -- noqa: LT02
 
     {%- endfor %}
     from cells
@@ -56,7 +56,7 @@ cut_cells as (
             period_type,
             period_index,
         {%- for measure in measures %}
-            sum({{ measure }}) as {{ measure }}{{ ',' if not loop.last }}
+            sum({{ measure }}) as {{ measure }}{{ ',' if not loop.last }} -- noqa: LT02
 
         {%- endfor %}
         from cells
@@ -129,7 +129,7 @@ counted as (
         dated.*,
         dated.period_end <= {{ as_of_date() }} as is_complete,
     {%- for measure in measures %}
-        coalesce(cut_cells.{{ measure }}, 0) as {{ measure }}{{ ',' if not loop.last }}
+        coalesce(cut_cells.{{ measure }}, 0) as {{ measure }}{{ ',' if not loop.last }} -- noqa: LT02
 
     {%- endfor %}
     from dated
@@ -165,7 +165,7 @@ populations as (
         sum({{ measure }}) over (
             partition by cut, cut_value, period_type
             order by period_index asc rows between 11 preceding and current row
-            ) as {{ name }}{{ ',' if not loop.last }}
+            ) as {{ name }}{{ ',' if not loop.last }} -- noqa: LT02
 
     {%- endfor %}
     from counted
@@ -333,7 +333,7 @@ compared as (
             when 'year' then lag({{ name }}, 1) over (
                 partition by cut, cut_value, period_type order by period_index asc
                 )
-        end as {{ name }}_last_year{{ ',' if not loop.last }}
+        end as {{ name }}_last_year{{ ',' if not loop.last }} -- noqa: LT02
 
     {%- endfor %}
     from rated
