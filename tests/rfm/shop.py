@@ -30,6 +30,10 @@ INPUTS: Mapping[str, str] = {
         "customer_key varchar, value_status varchar, p_alive double, expected_orders_365d double, "
         "predicted_value_365d decimal(18, 2), value_decile integer, next_order_date_p50 date"
     ),
+    "int_subscriptions__customers": (
+        "customer_key varchar, has_active_subscription boolean, is_paused boolean, paused_since date, "
+        "paused_too_long_since date, mrr decimal(18, 2), paused_mrr decimal(18, 2)"
+    ),
 }
 
 
