@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.rfm.test_golden import DATA
 from tests.support import Project
+from tests.support.cdnow import insert_cdnow
 
 EXAMPLES = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 START = date(2024, 1, 1)
@@ -230,26 +231,7 @@ def test_retail_repeat_buyers_and_second_orders_are_the_published_ones(retail: d
 @pytest.fixture(scope="module")
 def cdnow() -> duckdb.DuckDBPyConnection:
     """The CDNOW 1/10 sample: each line an order."""
-    insert = f"""
-        insert into raw.orders by name
-        with lines as (
-            select row_number() over () as line, regexp_split_to_array(trim(line), '\\s+') as parts
-            from read_csv(
-                '{DATA}/cdnow_sample.txt',
-                columns = {{'line': 'varchar'}}, delim = '\\t', header = false, parallel = false
-            )
-        )
-        select
-            cast(line as varchar) as order_id,
-            parts[2] as customer_id,
-            parts[3][1:4] || '-' || parts[3][5:6] || '-' || parts[3][7:8] as ordered_at,
-            parts[5] as total,
-            'cdnow_sample.txt' as _ritorno_file,
-            line as _ritorno_line,
-            1 as _ritorno_batch
-        from lines
-    """
-    return _real(Project.compile(), insert, "1998-06-30")
+    return _real(Project.compile(), insert_cdnow(DATA), "1998-06-30")
 
 
 @needs_data

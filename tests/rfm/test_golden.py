@@ -13,6 +13,7 @@ import pytest
 
 from ritorno.home import PROJECT_ROOT
 from tests.support import Project
+from tests.support.cdnow import insert_cdnow
 
 
 def _shared_data() -> Path | None:
@@ -166,25 +167,7 @@ def cdnow() -> duckdb.DuckDBPyConnection:
     """The CDNOW 1/10 sample as a canonical orders table: each line an order, order_id = its line number."""
     project = Project.compile()
     con = project.connect({})
-    con.execute(f"""
-        insert into raw.orders by name
-        with lines as (
-            select row_number() over () as line, regexp_split_to_array(trim(line), '\\s+') as parts
-            from read_csv(
-                '{DATA}/cdnow_sample.txt',
-                columns = {{'line': 'varchar'}}, delim = '\\t', header = false, parallel = false
-            )
-        )
-        select
-            cast(line as varchar) as order_id,
-            parts[2] as customer_id,
-            parts[3][1:4] || '-' || parts[3][5:6] || '-' || parts[3][7:8] as ordered_at,
-            parts[5] as total,
-            'cdnow_sample.txt' as _ritorno_file,
-            line as _ritorno_line,
-            1 as _ritorno_batch
-        from lines
-    """)
+    con.execute(insert_cdnow(DATA))
     _without_predictions(project, con)
     project.run(con, "customers", "cohort_retention", as_of="1998-06-30", given=["customer_value"])
     return con
