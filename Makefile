@@ -9,7 +9,7 @@ export DAGSTER_DISABLE_TELEMETRY := yes
 export DO_NOT_TRACK := 1
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help setup demo test lint fmt bench lock clean
+.PHONY: help setup demo test soak lint fmt bench lock clean
 
 help: ## what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ demo: setup ## simulate a shop, refresh, publish, say where to look
 
 test: setup ## everything that must hold
 	$(BIN)/pytest -n 2 --dist worksteal
+
+soak: setup ## fresh random examples in every property test, and the heavy schedules: hours, on demand
+	RITORNO_HYPOTHESIS=soak $(BIN)/pytest -n 2 --dist worksteal -m "" -k "oracle or soak or models"
 
 lint: setup ## ruff, mypy, sqlfluff
 	$(BIN)/ruff check .

@@ -15,7 +15,6 @@ CALM = settings(
     deadline=None,
     max_examples=30,
     suppress_health_check=list(HealthCheck),
-    derandomize=True,
     phases=[Phase.explicit, Phase.generate],
 )
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.special import beta as beta_function
@@ -98,9 +98,10 @@ beta_geometric = st.one_of(st.builds(BGNBD, shape, scale, shape, shape), st.buil
 
 
 @settings(max_examples=25, deadline=None)
+@example(BGNBD(5.0, 0.5, 1.0, 1.0), (16, 0.0, 0.5), 54.0)  # 0.2 % off with 32 nodes: found by CI
 @given(beta_geometric, customer(most=300), st.floats(0.5, 110))
 def test_expectations_equal_adaptive_integration_for_busy_customers_too(model, given_customer, t):
-    """Within 0.2 %, reached only where a horizon of years meets 300 orders in four weeks; usually within 1e-8."""
+    """Within 1e-6, reached only where a horizon of years meets 300 orders in four weeks; usually within 1e-9."""
     x, _, T = given_customer  # noqa: N806
     n = x + (model.name == "mbg_nbd")
 
@@ -114,7 +115,7 @@ def test_expectations_equal_adaptive_integration_for_busy_customers_too(model, g
         quad(of_logit, -300, 0, limit=300, points=[-20, -5])[0],
         quad(of_logit, 0, 300, limit=300, points=[5])[0],
     )
-    assert model.expected_orders_if_alive([x], [T], t)[0] == pytest.approx(low + high, rel=2e-3)
+    assert model.expected_orders_if_alive([x], [T], t)[0] == pytest.approx(low + high, rel=1e-6)
 
 
 @settings(max_examples=40, deadline=None)
