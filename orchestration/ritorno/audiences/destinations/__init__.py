@@ -1,0 +1,1 @@
+"""One module a destination, each a class that fulfils `base.Destination`."""
