@@ -84,11 +84,11 @@ class SendError(Exception):
     """A batch that was not simply answered. Its text is logged: no personal data."""
 
 
-class RefusedBatch(SendError):
+class RefusedBatch(SendError):  # noqa: N818
     """Refused as a whole and for good; nothing was applied."""
 
 
-class NotSent(SendError):
+class NotSent(SendError):  # noqa: N818
     """Certainly nothing was applied; worth another try, after `retry_after` seconds if the destination said so."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
@@ -96,7 +96,7 @@ class NotSent(SendError):
         self.retry_after = retry_after
 
 
-class Unanswered(SendError):
+class Unanswered(SendError):  # noqa: N818
     """Nobody knows whether it was applied."""
 
 
