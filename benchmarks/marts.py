@@ -108,6 +108,7 @@ def main(orders: int, home_root: Path) -> None:
     from ritorno.home import Home
     from ritorno.landing import Source
     from ritorno.policy import load_policy
+    from ritorno.step_context import StepContext
 
     raw = home_root / "bench-raw"
     raw.mkdir(parents=True, exist_ok=True)
@@ -139,7 +140,7 @@ def main(orders: int, home_root: Path) -> None:
             start = time.perf_counter()
             with duckdb.connect(str(home.warehouse), config={"memory_limit": "4GB", "threads": 2}) as con:
                 con.execute("set timezone = 'UTC'")
-                step.run(con, policy.values)
+                step.run(StepContext(con, policy.values, AS_OF, home, manifest, "bench"))
             timings.append((f"step {step.name}", time.perf_counter() - start))
 
     table = Table(

@@ -112,10 +112,11 @@ def stage_of(manifest: Manifest, steps: Sequence[PythonStep] = STEPS) -> dict[st
     known |= {f"step.{step.name}": 0 for step in steps}
     reads: list[tuple[str, str, int]] = []  # (who comes after, whom, by how many stages)
     for step in steps:
-        missing = [name for name in step.inputs if name not in by_name]
+        inputs = step.reads(manifest)
+        missing = [name for name in inputs if name not in by_name]
         if missing:
             raise UnusableInput(f"step {step.name} reads {', '.join(missing)}, which the dbt project doesn't have")
-        reads.extend((f"step.{step.name}", by_name[name], 0) for name in step.inputs)
+        reads.extend((f"step.{step.name}", by_name[name], 0) for name in inputs)
     for unique_id, source in manifest["sources"].items():
         writer = producers.get(f"{source['source_name']}.{source['name']}")
         if writer:

@@ -311,7 +311,7 @@ def _step_assets(step: PythonStep) -> dg.AssetsDefinition:
         specs=[
             dg.AssetSpec(
                 dg.AssetKey(output.split(".")),
-                deps=[_model_key(name) for name in step.inputs],
+                deps=[_model_key(name) for name in step.reads(MANIFEST)],
                 description=step.description,
                 group_name=step.name,
                 kinds={"python", "duckdb"},
@@ -321,7 +321,7 @@ def _step_assets(step: PythonStep) -> dg.AssetsDefinition:
         pool=POOL,
     )
     def run_step(context: dg.AssetExecutionContext, session: Session) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
-        figures = guarded(lambda: pipeline.run_step(session.run, step))
+        figures = guarded(lambda: pipeline.run_step(session.run, step, MANIFEST))
         for output in step.outputs:
             yield dg.MaterializeResult(asset_key=dg.AssetKey(output.split(".")), metadata=dict(figures))
 

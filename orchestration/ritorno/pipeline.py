@@ -18,6 +18,7 @@ from ritorno.landing import Source
 from ritorno.policy import load_policy
 from ritorno.quality import CheckResult, blocking, run_suites
 from ritorno.session import Request, Run, yesterday
+from ritorno.step_context import StepContext
 from ritorno.steps import STEPS, PythonStep
 
 FILES = "files"
@@ -189,12 +190,14 @@ def _row_counts(run: Run, nodes: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     return found
 
 
-def run_step(run: Run, step: PythonStep) -> Mapping[str, Any]:
+def run_step(run: Run, step: PythonStep, manifest: Manifest) -> Mapping[str, Any]:
     """Run a Python step on the warehouse, all of it or nothing."""
     with run.step(step.name) as counts, warehouse(run) as con:
         with environment({"RITORNO_AS_OF": run.request.as_of.isoformat()}):
             step.ensure(con)
-            figures = step.run(con, run.request.policy.values)
+            figures = step.run(
+                StepContext(con, run.request.policy.values, run.request.as_of, run.home, manifest, run.run_id)
+            )
         counts.update(figures)
         return figures
 

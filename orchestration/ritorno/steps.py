@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 
 from ritorno.identity import step as identity
+from ritorno.step_context import StepContext
 from ritorno.value import step as value
 
 
@@ -23,7 +24,7 @@ class PythonStep:
     Attributes:
         name: the step's and its Dagster asset's name.
         description: one sentence for people.
-        inputs: dbt models it reads, by name.
+        inputs: dbt models it reads, by name; or how to find them in a manifest, where adding a file adds an input.
         outputs: `source.table` names it writes, declared as dbt sources.
         ensure: creates its output tables, empty, where they are missing.
         run: reads the inputs and replaces the outputs; returns figures worth showing (counts, seconds, status).
@@ -31,10 +32,14 @@ class PythonStep:
 
     name: str
     description: str
-    inputs: tuple[str, ...]
+    inputs: tuple[str, ...] | Callable[[Mapping[str, Any]], tuple[str, ...]]
     outputs: tuple[str, ...]
     ensure: Callable[[duckdb.DuckDBPyConnection], None]
-    run: Callable[[duckdb.DuckDBPyConnection, Mapping[str, Any]], Mapping[str, Any]]
+    run: Callable[[StepContext], Mapping[str, Any]]
+
+    def reads(self, manifest: Mapping[str, Any]) -> tuple[str, ...]:
+        """The names of the dbt models that the step reads in this project."""
+        return self.inputs(manifest) if callable(self.inputs) else self.inputs
 
 
 STEPS: tuple[PythonStep, ...] = (

@@ -56,7 +56,7 @@ class Result:
         project().load_raw(con, raw)
         for unique_id in steps:
             if unique_id.startswith("step."):
-                project()._run_step(con, unique_id.removeprefix("step."))
+                project()._run_step(con, unique_id.removeprefix("step."), as_of)
             else:
                 project()._build(con, project().manifest["nodes"][unique_id], as_of)
         self.aliases = self._read(con, "customer_aliases")

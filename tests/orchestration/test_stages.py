@@ -11,13 +11,14 @@ import pytest
 from ritorno.dbt import DbtProject, cross_stage_tests, marts, stage_of, stages
 from ritorno.errors import UnusableInput
 from ritorno.home import Home
+from ritorno.step_context import StepContext
 from ritorno.steps import STEPS, PythonStep
 
 
 def step(name: str, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> PythonStep:
     def nothing(con: duckdb.DuckDBPyConnection) -> None: ...
 
-    def run(con: duckdb.DuckDBPyConnection, policy: Mapping[str, Any]) -> Mapping[str, Any]:
+    def run(context: StepContext) -> Mapping[str, Any]:
         return {}
 
     return PythonStep(name=name, description="", inputs=inputs, outputs=outputs, ensure=nothing, run=run)

@@ -23,8 +23,9 @@ import duckdb
 from filelock import FileLock
 
 from ritorno import contract, steps
-from ritorno.home import PROJECT_ROOT
+from ritorno.home import PROJECT_ROOT, Home
 from ritorno.landing import ledger
+from ritorno.step_context import StepContext
 
 AS_OF_SENTINEL = "2199-12-31"
 RawRows = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -95,6 +96,8 @@ class Project:
 
     manifest: Mapping[str, Any] = field(repr=False)
     vars: Mapping[str, Any]
+    home: Home = field(default_factory=lambda: Home(Path("/nonexistent")))
+    """Where Python steps find the state store; by default there is none, as on a first day."""
 
     @classmethod
     def compile(cls, **overrides: Any) -> Project:
@@ -135,7 +138,7 @@ class Project:
         """Build these models and all their ancestors, in order; those `given` stand already (see `give`)."""
         for unique_id in self._order(models, given):
             if unique_id.startswith("step."):
-                self._run_step(con, unique_id.removeprefix("step."))
+                self._run_step(con, unique_id.removeprefix("step."), str(as_of))
             else:
                 self._build(con, self.manifest["nodes"][unique_id], str(as_of))
 
@@ -194,7 +197,7 @@ class Project:
                 return
             if unique_id.startswith("step."):
                 step = next(step for step in steps.STEPS if f"step.{step.name}" == unique_id)
-                for name in step.inputs:
+                for name in step.reads(self.manifest):
                     visit(self._node(name)["unique_id"])
             else:
                 for parent in self.manifest["nodes"][unique_id]["depends_on"].get("nodes", []):
@@ -205,12 +208,13 @@ class Project:
             visit(self._node(model)["unique_id"])
         return ordered
 
-    def _run_step(self, con: duckdb.DuckDBPyConnection, name: str) -> None:
+    def _run_step(self, con: duckdb.DuckDBPyConnection, name: str, as_of: str) -> None:
         from ritorno.policy import load_policy
 
         step = next(step for step in steps.STEPS if step.name == name)
         step.ensure(con)
-        step.run(con, load_policy(PROJECT_ROOT, self.vars).values)
+        policy = load_policy(PROJECT_ROOT, self.vars).values
+        step.run(StepContext(con, policy, date.fromisoformat(as_of), self.home, self.manifest, "test-run"))
 
     def _build(self, con: duckdb.DuckDBPyConnection, node: Mapping[str, Any], as_of: str) -> None:
         schema, name = node["schema"], node["name"]

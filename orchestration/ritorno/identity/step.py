@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from ritorno.identity import normalise
 from ritorno.identity.resolve import Edge, Numbers, Pair, components, ordered, separate
+from ritorno.step_context import StepContext
 
 INPUTS = (
     "int_identity__sightings",
@@ -62,8 +63,9 @@ def ensure(warehouse: duckdb.DuckDBPyConnection) -> None:
         warehouse.execute(f"create table if not exists identity.{name} ({columns})")
 
 
-def run(warehouse: duckdb.DuckDBPyConnection, policy: Mapping[str, Any]) -> dict[str, Any]:
+def run(context: StepContext) -> dict[str, Any]:
     """Resolve every sighting to a customer and replace the tables of schema `identity`."""
+    warehouse, policy = context.warehouse, context.policy
     ensure(warehouse)
     region, most = str(policy["default_phone_region"]), int(policy["identity_max_nodes_per_value"])
     with _scratch(warehouse):

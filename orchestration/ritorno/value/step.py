@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ritorno.step_context import StepContext
 from ritorno.value.backtest import BackTest, History, back_test
 from ritorno.value.fit import TOO_LITTLE_DATA, Fit, Statistics, fit_orders, fit_spend, spend_minimum
 from ritorno.value.models import ORDER_MODELS, GammaGamma, OrderModel
@@ -144,9 +145,10 @@ def ensure(warehouse: duckdb.DuckDBPyConnection) -> None:
         warehouse.execute(f"create table if not exists value.{name} ({_columns(columns)})")
 
 
-def run(warehouse: duckdb.DuckDBPyConnection, policy: Mapping[str, Any]) -> dict[str, Any]:
+def run(context: StepContext) -> dict[str, Any]:
     """Fit, back-test and score every customer who may order freely, and replace the tables of schema `value`."""
-    settings = Settings.of(policy)
+    warehouse = context.warehouse
+    settings = Settings.of(context.policy)
     customers = _read(warehouse)
     lines = sorted(set(customers.line.tolist()))
     fits = {ALL: _fit_line(warehouse, settings, customers, ALL)}

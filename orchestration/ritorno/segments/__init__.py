@@ -1,0 +1,1 @@
+"""Segments: their definitions, the state that grace, cooldown and exclusive groups need, and experiments."""
