@@ -35,6 +35,13 @@ classified_refunds as (
 
 ),
 
+invalid_nps_answers as (
+
+    select * from {{ ref('int_nps__answers') }}
+    where invalid_reason is not null
+
+),
+
 unreadable as (
     {% for entity in canonical_entities() %}
     select
@@ -111,6 +118,24 @@ late_refunds as (
 
 ),
 
+late_nps_answers as (
+
+    select
+        system,
+        'nps_responses' as entity,
+        response_id as row_key,
+        source_file,
+        source_line,
+        source_batch,
+        case when invalid_reason = 'unknown_scale' then 'scale_max' else 'score' end as bad_column,
+        case
+            when invalid_reason = 'unknown_scale' then scale else cast(score as {{ type_string() }})
+        end as bad_value,
+        invalid_reason as bad_reason
+    from invalid_nps_answers
+
+),
+
 quarantined as (
 
     select
@@ -132,6 +157,11 @@ quarantined as (
         *,
         false as counts_against_limit
     from late_refunds
+    union all
+    select
+        *,
+        false as counts_against_limit
+    from late_nps_answers
 
 ),
 

@@ -48,6 +48,12 @@ customer_subscriptions as (
 
 ),
 
+customer_nps as (
+
+    select * from {{ ref('int_nps__customers') }}
+
+),
+
 -- who was deleted or erased stays for the sake of the revenue, and only for that
 known_customers as (
 
@@ -115,6 +121,10 @@ joined as (
         customer_value.value_decile,
         customer_value.next_order_date_p50,
         customer_subscriptions.paused_since,
+        customer_nps.nps_score,
+        customer_nps.nps_scale,
+        customer_nps.nps_group,
+        customer_nps.nps_responded_at,
         coalesce(customer_subscriptions.has_active_subscription, false) as has_active_subscription,
         coalesce(customer_subscriptions.is_paused, false) as is_paused,
         coalesce(customer_subscriptions.mrr, 0) as mrr,
@@ -146,6 +156,7 @@ joined as (
     left join current_stays on known_customers.customer_key = current_stays.customer_key
     left join customer_value on known_customers.customer_key = customer_value.customer_key
     left join customer_subscriptions on known_customers.customer_key = customer_subscriptions.customer_key
+    left join customer_nps on known_customers.customer_key = customer_nps.customer_key
 
 ),
 
@@ -199,6 +210,11 @@ final as (
         cast(predicted_value_365d as {{ type_money() }}) as predicted_value_365d,
         cast(value_decile as integer) as value_decile,
         cast(next_order_date_p50 as date) as next_order_date_p50,
+        -- satisfaction
+        cast(nps_score as bigint) as nps_score,
+        cast(nps_scale as {{ type_string() }}) as nps_scale,
+        cast(nps_group as {{ type_string() }}) as nps_group,
+        cast(nps_responded_at as timestamp) as nps_responded_at,
         {{ as_of_date() }} as as_of_date
     from joined
 
