@@ -1,0 +1,293 @@
+"""Every destination as the conformance suite meets it: made against a real server, and seen without its own code."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+import pytest
+
+from ritorno.audiences.destinations.base import Destination, Member
+from ritorno.audiences.destinations.registry import destination
+from tests.audiences.destinations.servers import HttpServer, Proxy, Reply, Request, free_port
+
+AUDIENCE = "at_risk"
+Seen = dict[str, dict[str, Any]]
+
+
+@dataclass
+class Case:
+    """One destination, and what the suite has to know about it."""
+
+    name: str
+    make: Callable[[], Destination]
+    """A new object for the same place."""
+    seen: Callable[[], Seen]
+    """Who is there, read without Ritorno's code: member_id → fields as the place shows them."""
+    unreachable: Callable[[], Destination]
+    """An object whose server isn't there."""
+    fields: Callable[[int], dict[str, Any]] = lambda number: {"first_name": f"Name {number}", "spent": 12.5 + number}
+    member_id: Callable[[int], str] = lambda number: f"person{number}@shop.example"
+    shown: Callable[[dict[str, Any]], dict[str, Any]] = lambda fields: fields
+    """What the place shows for fields that were sent."""
+    losing: Callable[[], contextlib.AbstractContextManager[Destination]] | None = None
+    """A destination that applies the next batch and loses the answer."""
+    failing_before: Callable[[], contextlib.AbstractContextManager[Destination]] | None = None
+    """A destination whose next batch is certainly not applied."""
+    refused: Callable[[], contextlib.AbstractContextManager[tuple[Destination, Member]]] | None = None
+    """A destination and a member that it refuses for good."""
+    reads_back: bool = True
+    erased: Callable[[str], bool] = lambda member_id: True
+    """Whether nothing of a person is left, beyond not being listed."""
+
+    def member(self, number: int) -> Member:
+        return Member(self.member_id(number), self.fields(number))
+
+    def others(self) -> list[Member]:
+        return [self.member(number) for number in (7, 8, 9)]
+
+
+def made(kind: str, settings: Mapping[str, object], environment: Mapping[str, str] | None = None) -> Destination:
+    return destination(kind).from_settings({"type": kind, **settings}, environment or {})
+
+
+# ---------------------------------------------------------------- PostgreSQL
+
+
+def postgres(request: pytest.FixtureRequest, columns: dict[str, str] | None = None) -> Case:
+    import psycopg2
+
+    host, port = request.getfixturevalue("postgres_address")
+    table = f"crm_{uuid.uuid4().hex[:8]}.audience_members"
+
+    def dsn(at: int) -> dict[str, str]:
+        return {"CRM_DSN": f"postgresql://ritorno@{host}:{at}/postgres"}
+
+    settings: dict[str, object] = {"dsn_env": "CRM_DSN", "table": table}
+    if columns:
+        settings["columns"] = columns
+
+    def seen() -> Seen:
+        with contextlib.closing(psycopg2.connect(dsn(port)["CRM_DSN"])) as connection, connection.cursor() as cursor:
+            cursor.execute("select to_regclass(%s) is not null", (table,))
+            if not cursor.fetchone()[0]:
+                return {}
+            shown = ", ".join(columns) if columns else "fields"
+            cursor.execute(f"select member_id, {shown} from {table} where audience = %s", (AUDIENCE,))
+            rows = cursor.fetchall()
+        if columns:
+            return {row[0]: dict(zip(columns, row[1:], strict=True)) for row in rows}
+        return {row[0]: row[1] for row in rows}
+
+    @contextlib.contextmanager
+    def through(**fault: bytes) -> Iterator[Destination]:
+        proxy = Proxy((host, port))
+        sender = made("postgres", {**settings, "timeout_seconds": 5}, dsn(proxy.port))
+        # Connected first: connecting ends in a COMMIT of its own.
+        list(sender.read_back("nobody") or ())
+        for name, value in fault.items():
+            setattr(proxy, name, value)
+        try:
+            yield sender
+        finally:
+            sender.close()
+            proxy.close()
+
+    @contextlib.contextmanager
+    def refused() -> Iterator[tuple[Destination, Member]]:
+        yield made("postgres", settings, dsn(port)), Member("odd\x00@shop.example", {})
+
+    return Case(
+        name="postgres",
+        make=lambda: made("postgres", settings, dsn(port)),
+        seen=seen,
+        unreachable=lambda: made("postgres", settings, dsn(free_port())),
+        losing=lambda: through(lose_after=b"COMMIT"),
+        failing_before=lambda: through(cut_at=b"insert into"),
+        refused=refused,
+        **(
+            {"fields": lambda number: {"first_name": f"Name {number}", "spent": Decimal(f"{number}.50")}}
+            if columns
+            else {}
+        ),
+    )
+
+
+def postgres_columns(request: pytest.FixtureRequest) -> Case:
+    return postgres(request, {"first_name": "text", "spent": "decimal"})
+
+
+# ---------------------------------------------------------------- file sets
+
+
+def rows_of_files(read: Callable[[str], bytes | None], folder: Path) -> Seen:
+    """Reads pointer, manifest and parts as a stranger would, with the standard library and pyarrow's Parquet."""
+    shown = read(f"{AUDIENCE}/current.json")
+    if shown is None:
+        return {}
+    pointer = json.loads(shown)
+    manifest_bytes = read(f"{AUDIENCE}/{pointer['manifest']}") or b""
+    assert hashlib.sha256(manifest_bytes).hexdigest() == pointer["sha256"]
+    manifest = json.loads(manifest_bytes)
+    found: Seen = {}
+    total = 0
+    for part in manifest["parts"]:
+        data = read(f"{AUDIENCE}/{part['file']}") or b""
+        assert hashlib.sha256(data).hexdigest() == part["sha256"]
+        assert len(data) == part["bytes"]
+        if manifest["format"] == "jsonl":
+            rows = [json.loads(line) for line in data.splitlines()]
+        elif manifest["format"] == "csv":
+            rows = [dict(row) for row in csv.DictReader(data.decode().splitlines(keepends=True))]
+        else:
+            scratch = folder / f"{uuid.uuid4().hex}.parquet"
+            scratch.write_bytes(data)
+            rows = pyarrow.parquet.read_table(scratch).to_pylist()
+            scratch.unlink()
+        assert len(rows) == part["rows"]
+        total += len(rows)
+        for row in rows:
+            member_id = row.pop("member_id")
+            assert member_id not in found, "a member stands in two parts"
+            found[member_id] = row
+    assert total == manifest["members"] == pointer["members"]
+    return found
+
+
+def _texts(fields: dict[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in fields.items()}
+
+
+def files(request: pytest.FixtureRequest, form: str = "csv") -> Case:
+    folder: Path = request.getfixturevalue("tmp_path")
+    root = folder / "drop"
+    settings = {"path": str(root), "format": form, "part_rows": 4}
+
+    def read(name: str) -> bytes | None:
+        path = root / name
+        return path.read_bytes() if path.exists() else None
+
+    def nowhere() -> Destination:
+        (folder / "a file").touch()
+        return made("files", {**settings, "path": str(folder / "a file" / "below")})
+
+    def erased(member_id: str) -> bool:
+        return not any(member_id.encode() in path.read_bytes() for path in root.rglob("*") if path.is_file())
+
+    @contextlib.contextmanager
+    def refused() -> Iterator[tuple[Destination, Member]]:
+        yield made("files", settings), Member("half@shop.example", {"first_name": "\ud800", "spent": 1.5})
+
+    return Case(
+        name=f"files {form}",
+        make=lambda: made("files", settings),
+        seen=lambda: rows_of_files(read, folder),
+        unreachable=nowhere,
+        shown=_texts if form == "csv" else lambda fields: fields,
+        refused=refused,
+        # Parquet is compressed: there a search of bytes proves nothing, the parts that are left do.
+        erased=erased if form != "parquet" else lambda member_id: len(list(root.glob("*/manifests/*"))) == 1,
+    )
+
+
+def files_jsonl(request: pytest.FixtureRequest) -> Case:
+    return files(request, "jsonl")
+
+
+def files_parquet(request: pytest.FixtureRequest) -> Case:
+    return files(request, "parquet")
+
+
+# ---------------------------------------------------------------- webhook
+
+
+@dataclass
+class Receiver:
+    """Somebody's endpoint: keeps a set, refuses who it doesn't like."""
+
+    people: Seen = field(default_factory=dict)
+    dislikes: set[str] = field(default_factory=set)
+
+    def __call__(self, request: Request) -> Reply:
+        sent = request.json
+        refused = []
+        for member in sent["members"]:
+            if member["id"] in self.dislikes:
+                # As platforms do: the reason quotes the address.
+                refused.append({"id": member["id"], "reason": f"{member['id']} bounces"})
+            elif sent["operation"] in ("add", "update"):
+                self.people[member["id"]] = member["fields"]
+            else:
+                self.people.pop(member["id"], None)
+        return Reply(200, {"refused": refused})
+
+
+def webhook(request: pytest.FixtureRequest) -> Case:
+    server: HttpServer = request.getfixturevalue("http")
+    receiver = Receiver()
+    server.application = receiver
+    environment = {"HOOK_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+
+    def make(url: str = server.url, **more: object) -> Destination:
+        return made("webhook", {"url": url, "secret_env": "HOOK_SECRET", "timeout_seconds": 0.3, **more}, environment)
+
+    return http_case("webhook", server, make, lambda: receiver.people, receiver.dislikes)
+
+
+def http_case(
+    name: str,
+    server: HttpServer,
+    make: Callable[..., Destination],
+    seen: Callable[[], Seen],
+    dislikes: set[str] | None = None,
+    **more: Any,
+) -> Case:
+    """What all destinations that speak HTTP share."""
+    case = Case(
+        name=name,
+        make=make,
+        seen=seen,
+        unreachable=lambda: make(f"http://127.0.0.1:{free_port()}"),
+        reads_back=False,
+        **more,
+    )
+
+    @contextlib.contextmanager
+    def faulty(fault: str | Reply) -> Iterator[Destination]:
+        sender = make()
+        server.faults.put(fault)
+        try:
+            yield sender
+        finally:
+            sender.close()
+
+    @contextlib.contextmanager
+    def refused() -> Iterator[tuple[Destination, Member]]:
+        member = case.member(99)
+        assert dislikes is not None
+        dislikes.add(member.member_id)
+        yield make(), member
+
+    case.losing = lambda: faulty("lose")
+    case.failing_before = lambda: faulty(Reply(429, {"error": "slow down"}, {"Retry-After": "7"}))
+    case.refused = refused if dislikes is not None else None
+    return case
+
+
+CASES: dict[str, Callable[[pytest.FixtureRequest], Case]] = {
+    "postgres": postgres,
+    "postgres with columns": postgres_columns,
+    "files as csv": files,
+    "files as jsonl": files_jsonl,
+    "files as parquet": files_parquet,
+    "webhook": webhook,
+}
