@@ -18,7 +18,7 @@ cast(extract(year from {{ day }}) * 12 + extract(month from {{ day }}) - 1 as bi
 
 {% macro month_of_index(index) -%}{{ add_months("cast('2000-01-01' as date)", index ~ " - 24000") }}{%- endmacro %}
 
-{% macro rate_cuts() -%}{{ return(['business_line', 'country', 'acquisition_channel', 'first_category']) }}{%- endmacro %}
+{% macro rate_cuts() -%}{{ return(['business_line', 'country', 'acquisition_channel', 'first_category', 'cohort_month']) }}{%- endmacro %}
 
 {#- What is counted per period and cell: each name once, in the order of the columns. All additive. -#}
 {% macro rate_measures() -%}

@@ -76,6 +76,13 @@ def refresh(
     backdate: Annotated[
         bool, typer.Option("--backdate", help="Publish although a newer day is published here.")
     ] = False,
+    accept_drift: Annotated[
+        bool,
+        typer.Option(
+            "--accept-drift",
+            help="The data changed on purpose: drift only warns this once. Or RITORNO_ACCEPT_DRIFT=1.",
+        ),
+    ] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Give up at once if another refresh is running.")] = False,
 ) -> None:
     """Land new files, build, check and publish the marts.
@@ -93,6 +100,7 @@ def refresh(
         sources=source or [],
         forget=forget or [],
         backdate=backdate,
+        accept_drift=accept_drift or None,
         wait=not no_wait,
     )
 
@@ -169,6 +177,7 @@ def _refresh(
     sources: list[str] | None = None,
     forget: list[str] | None = None,
     backdate: bool = False,
+    accept_drift: bool | None = None,
     wait: bool = True,
     then_exit: bool = True,
 ) -> Outcome:
@@ -185,6 +194,7 @@ def _refresh(
         overrides=vars,
         forget=forget or [],
         backdate=backdate,
+        accept_drift=accept_drift,
     )
     with Terminal() as terminal:
         outcome = run_refresh(request, terminal, wait=wait)

@@ -131,6 +131,7 @@ class PolicyValues(BaseModel):
     affinity_min_pair_orders: Annotated[int, Field(ge=1)]
     recommendations_per_customer: Annotated[int, Field(ge=1)]
     recommend_not_within_days: Days
+    recommend_due_intervals: Annotated[int, Field(ge=1)]
     recommend_newest_of: Annotated[int, Field(ge=1)]
     recommend_partners: Annotated[int, Field(ge=1)]
 

@@ -71,6 +71,7 @@ class Request:
         sources: folders and files to land; none reads what stands in the warehouse's raw schema.
         forget: landed files whose rows are to go.
         backdate: publish although a newer day is published.
+        accept_drift: what the drift checks find is reported, and stops nothing this once.
     """
 
     home: Home
@@ -79,6 +80,7 @@ class Request:
     sources: Sequence[Source] = ()
     forget: Sequence[str] = ()
     backdate: bool = False
+    accept_drift: bool = False
 
     @cached_property
     def newest_published_day(self) -> date | None:

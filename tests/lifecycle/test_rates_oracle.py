@@ -199,6 +199,10 @@ def _days_to_second_order(person: Person) -> float:
     return (days[1] - days[0]).days if len(days) > 1 else float("inf")
 
 
+def _cohort(person: Person) -> str:
+    return f"{min(person.orders):%Y-%m}" if person.orders else "unknown"
+
+
 RATIOS = (
     "retention_rate",
     "retention_rate_incl_winbacks",
@@ -228,11 +232,13 @@ def simple_clv(people: list[Person], closing: date, as_of: date, began: date) ->
 
 
 def expected(as_of: date, people: list[Person]) -> dict[tuple[str, date, str, str], dict[str, Any]]:
-    """Every row of the cuts `all` and `country`."""
+    """Every row of the cuts `all`, `country` and `cohort_month`."""
     found: dict[tuple[str, date, str, str], dict[str, Any]] = {}
     cuts: list[tuple[str, str, Callable[[Person], bool]]] = [("all", "all", lambda p: True)]
     for country in {p.country for p in people}:
         cuts.append(("country", country or "unknown", lambda p, country=country: p.country == country))  # type: ignore[misc]
+    for cohort in {_cohort(p) for p in people}:
+        cuts.append(("cohort_month", cohort, lambda p, cohort=cohort: _cohort(p) == cohort))  # type: ignore[misc]
     everyone = [since for p in people if (since := p.since()) is not None]
     for cut, value, belongs in cuts:
         members = [p for p in people if belongs(p)]
@@ -284,7 +290,7 @@ def test_every_rate_of_every_period_is_the_oracles(project: Project, shop: tuple
     found = {
         (row["period_type"], row["period_start"], row["cut"], row["cut_value"]): row
         for row in rows(project, as_of, people)
-        if row["cut"] in ("all", "country")
+        if row["cut"] in ("all", "country", "cohort_month")
     }
     wanted = expected(as_of, people)
     assert set(found) == set(wanted)

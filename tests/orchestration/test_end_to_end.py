@@ -116,6 +116,20 @@ def add_order(raw: Path, order_id: str, total: str, ordered_at: str = "2025-06-2
     return batch
 
 
+def query(home: Home, sql: str) -> list[tuple[object, ...]]:
+    with duckdb.connect(str(home.published / FILE_FOR_BI), read_only=True) as con:
+        return con.execute(sql).fetchall()
+
+
+def state_rows(home: Home) -> dict[str, list[tuple[object, ...]]]:
+    """All that outlives the warehouse, but for the log of runs, which every attempt enters."""
+    with duckdb.connect(str(home.state), read_only=True) as con:
+        tables = con.execute(
+            "select schema_name || '.' || table_name from duckdb_tables() where schema_name <> 'runs' order by 1"
+        ).fetchall()
+        return {name: sorted(con.execute(f"select * from {name}").fetchall(), key=repr) for (name,) in tables}
+
+
 BI_READER = """
 import sys, time, pathlib, duckdb
 path, stop = sys.argv[1], pathlib.Path(sys.argv[2])
@@ -261,3 +275,13 @@ def test_a_poisoned_batch_publishes_nothing_and_a_killed_refresh_ends_like_an_un
         assert rows == undisturbed.marts()[name], name
     assert json.loads((ritorno.home.published / "manifest.json").read_text())["as_of"] == END.isoformat()
     assert not list(ritorno.home.runs.glob(".*"))
+
+    # Told to, a refresh puts an earlier day over it, remembers nothing of that, and the next day's run is as before.
+    remembered, latest = state_rows(undisturbed.home), undisturbed.marts()
+    past = undisturbed("refresh", "--raw", str(raw), "--as-of", "2025-05-31", "--backdate")
+    assert past.code == 0, past.out
+    assert undisturbed.runs_mixed_in() == {(published_run(undisturbed.home).run_id, date(2025, 5, 31))}
+    assert max(row[0] for row in query(undisturbed.home, "select order_date from marts.orders")) <= date(2025, 5, 31)
+    assert state_rows(undisturbed.home) == remembered
+    assert undisturbed(*refresh).code == 0
+    assert undisturbed.marts() == latest

@@ -171,7 +171,9 @@ def _due(shop: Shop, customer: str, history: Mapping[str, list[date]], policy: P
             continue
         typical = intervals[product.key]["typical_interval_days"]
         since = (shop.as_of - history[product.key][-1]).days
-        if typical is not None and since >= typical and since > policy["recommend_not_within_days"]:
+        if typical is None or since > typical * policy["recommend_due_intervals"]:
+            continue
+        if since >= typical and since > policy["recommend_not_within_days"]:
             due.append(product.key)
     due.sort(key=lambda key: (-len(history[key]), -_quantity(shop, customer, key), key))
     return [(key, "replenish_due", key) for key in due]

@@ -22,6 +22,7 @@ POLICY: Mapping[str, Any] = {
     "affinity_min_pair_orders": 2,
     "recommendations_per_customer": 4,
     "recommend_not_within_days": 14,
+    "recommend_due_intervals": 3,
     "recommend_newest_of": 2,
     "recommend_partners": 2,
 }

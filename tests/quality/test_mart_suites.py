@@ -5,7 +5,15 @@ import shutil
 from ritorno.quality.expectations import FOLDER
 from tests.quality.support import check, home_with
 
-TABLES = ("lifecycle_daily", "customer_value", "value_model_fits", "product_repurchase")
+TABLES = (
+    "lifecycle_daily",
+    "customer_value",
+    "value_model_fits",
+    "product_repurchase",
+    "retention_rates",
+    "product_affinity",
+    "customer_recommendations",
+)
 
 GOOD = """
     create or replace table marts.lifecycle_daily as
@@ -28,6 +36,15 @@ GOOD = """
         cast(0.3 as double) as subscription_score, false as is_subscription_candidate
     union all
     select 1, null, null, null, false;
+    create or replace table marts.retention_rates as
+    select 'month' as period_type, date '2024-03-01' as period_start, 'all' as cut, 0.9 as retention_rate,
+        0.4 as repeat_share, 1.5 as purchase_frequency
+    union all
+    select 'month', date '2024-02-01', 'all', null, null, null;
+    create or replace table marts.product_affinity as
+    select 0.4 as confidence, 1.3 as lift, 20 as product_orders, 8 as pair_orders;
+    create or replace table marts.customer_recommendations as
+    select 1 as rank, 'Tea' as product_name, date '2024-03-30' as last_bought_date, 'replenish_due' as reason;
 """
 
 FAULTS = {
@@ -55,6 +72,20 @@ FAULTS = {
     "column_values_to_be_between__buyers": "update marts.product_repurchase set buyers = 0",
     "column_values_to_be_between__typical_interval_days": (
         "update marts.product_repurchase set typical_interval_days = 0"
+    ),
+    "column_values_to_be_between__retention_rate": "update marts.retention_rates set retention_rate = 1.1",
+    "column_values_to_be_between__repeat_share": "update marts.retention_rates set repeat_share = 1.1",
+    "column_values_to_be_between__purchase_frequency": "update marts.retention_rates set purchase_frequency = 0.5",
+    "column_max_to_be_between__period_start": "update marts.retention_rates set period_start = date '2024-04-01'",
+    "column_values_to_be_between__confidence": "update marts.product_affinity set confidence = 1.2",
+    "column_values_to_be_between__lift": "update marts.product_affinity set lift = 0",
+    "column_pair_values_a_to_be_greater_than_b__product_orders": (
+        "update marts.product_affinity set pair_orders = 21"
+    ),
+    "column_values_to_be_between__rank": "update marts.customer_recommendations set rank = 0",
+    "column_values_to_not_be_null__product_name": "update marts.customer_recommendations set product_name = null",
+    "column_max_to_be_between__last_bought_date": (
+        "update marts.customer_recommendations set last_bought_date = date '2024-04-01'"
     ),
     "column_values_to_be_between__subscription_score": "update marts.product_repurchase set subscription_score = -0.1",
 }

@@ -70,6 +70,11 @@ KINDS = {
         {"column": "order_date", "max_value": "{as_of}"},
         "update marts.orders set order_date = date '2024-04-01' where id = 3",
     ),
+    "one_column_above_another": (
+        "expect_column_pair_values_a_to_be_greater_than_b",
+        {"column_A": "ordered_at", "column_B": "order_date", "or_equal": True},
+        "update marts.orders set order_date = date '2024-04-09' where id = 3",
+    ),
     "recent_day": (
         "expect_column_max_to_be_between",
         {"column": "order_date", "min_value": "{as_of-14d}"},

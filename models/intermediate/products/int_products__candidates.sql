@@ -53,6 +53,9 @@ due as (
         recommendable.is_consumable
         and {{ days_between('customer_products.last_order_date', as_of_date()) }}
         >= product_repurchase.typical_interval_days
+        -- whoever let several intervals pass has given it up: a reminder years later is a wrong mail
+        and {{ days_between('customer_products.last_order_date', as_of_date()) }}
+        <= product_repurchase.typical_interval_days * {{ var('recommend_due_intervals') }}
 
 ),
 

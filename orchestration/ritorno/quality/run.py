@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import date
@@ -26,7 +25,7 @@ def run_suites(
     as_of: date,
     *,
     folder: Path = FOLDER,
-    accept_drift: bool | None = None,
+    accept_drift: bool = False,
     keep_history: bool = True,
 ) -> list[CheckResult]:
     """Check every table of a stage that has a suite, keep the results, and write Data Docs.
@@ -37,8 +36,7 @@ def run_suites(
         run_id: the run the results belong to; a repeat replaces them.
         as_of: the run's date.
         folder: the suites.
-        accept_drift: report drift as warnings, for the one run after a change that was meant
-            (default: the environment's RITORNO_ACCEPT_DRIFT).
+        accept_drift: report drift as warnings, for the one run after a change that was meant.
         keep_history: whether results and figures go to the state store; a run as of a past day writes no state.
 
     Returns:
@@ -48,7 +46,6 @@ def run_suites(
     Raises:
         UnusableInput: a suite is misspelt or doesn't fit its table.
     """
-    accept = accept_drift if accept_drift is not None else os.environ.get("RITORNO_ACCEPT_DRIFT", "") in {"1", "true"}
     suites = load_suites(stage, folder)
     built = gx.build(suites, as_of)
     queries, empty, figures = _look(home.warehouse, suites, as_of)
@@ -68,7 +65,7 @@ def run_suites(
             for index, entry in enumerate(suite.expectations)
         ]
         results += [
-            _drift(home.state, suite, entry, figures[suite.table, entry.rule.key], run_id, as_of, accept)
+            _drift(home.state, suite, entry, figures[suite.table, entry.rule.key], run_id, as_of, accept_drift)
             for entry in suite.drift
         ]
     if keep_history:
