@@ -139,6 +139,8 @@ class PolicyValues(BaseModel):
     past_due_in_mrr: bool
     pause_at_risk_after_days: Days
 
+    loyalty_point_value: Annotated[float, Field(ge=0)]
+
     quarantine_limit: Share
     quarantine_retention_days: Annotated[int, Field(ge=1)]
     data_quality_listed_rows: Annotated[int, Field(ge=0)]

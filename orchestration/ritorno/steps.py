@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 
 from ritorno.identity import step as identity
+from ritorno.loyalty import step as loyalty
 from ritorno.step_context import StepContext
 from ritorno.value import step as value
 
@@ -58,5 +59,13 @@ STEPS: tuple[PythonStep, ...] = (
         outputs=value.OUTPUTS,
         ensure=value.ensure,
         run=value.run,
+    ),
+    PythonStep(
+        name="loyalty",
+        description="Which lot each loyalty point came from and went out of, and each member's tier day by day.",
+        inputs=loyalty.INPUTS,
+        outputs=loyalty.OUTPUTS,
+        ensure=loyalty.ensure,
+        run=loyalty.run,
     ),
 )

@@ -54,6 +54,12 @@ customer_nps as (
 
 ),
 
+customer_loyalty as (
+
+    select * from {{ ref('int_loyalty__customers') }}
+
+),
+
 -- who was deleted or erased stays for the sake of the revenue, and only for that
 known_customers as (
 
@@ -125,6 +131,13 @@ joined as (
         customer_nps.nps_scale,
         customer_nps.nps_group,
         customer_nps.nps_responded_at,
+        customer_loyalty.loyalty_tier,
+        customer_loyalty.loyalty_tier_since,
+        customer_loyalty.loyalty_points,
+        customer_loyalty.loyalty_points_expiring_30d,
+        customer_loyalty.loyalty_next_tier,
+        customer_loyalty.points_to_next_tier,
+        customer_loyalty.spend_to_next_tier,
         coalesce(customer_subscriptions.has_active_subscription, false) as has_active_subscription,
         coalesce(customer_subscriptions.is_paused, false) as is_paused,
         coalesce(customer_subscriptions.mrr, 0) as mrr,
@@ -157,6 +170,7 @@ joined as (
     left join customer_value on known_customers.customer_key = customer_value.customer_key
     left join customer_subscriptions on known_customers.customer_key = customer_subscriptions.customer_key
     left join customer_nps on known_customers.customer_key = customer_nps.customer_key
+    left join customer_loyalty on known_customers.customer_key = customer_loyalty.customer_key
 
 ),
 
@@ -215,6 +229,14 @@ final as (
         cast(nps_scale as {{ type_string() }}) as nps_scale,
         cast(nps_group as {{ type_string() }}) as nps_group,
         cast(nps_responded_at as timestamp) as nps_responded_at,
+        -- loyalty
+        cast(loyalty_tier as {{ type_string() }}) as loyalty_tier,
+        cast(loyalty_tier_since as date) as loyalty_tier_since,
+        cast(loyalty_points as bigint) as loyalty_points,
+        cast(loyalty_points_expiring_30d as bigint) as loyalty_points_expiring_30d,
+        cast(loyalty_next_tier as {{ type_string() }}) as loyalty_next_tier,
+        cast(points_to_next_tier as bigint) as points_to_next_tier,
+        cast(spend_to_next_tier as {{ type_money() }}) as spend_to_next_tier,
         {{ as_of_date() }} as as_of_date
     from joined
 
