@@ -79,9 +79,7 @@ FAULTS = {
     "column_max_to_be_between__period_start": "update marts.retention_rates set period_start = date '2024-04-01'",
     "column_values_to_be_between__confidence": "update marts.product_affinity set confidence = 1.2",
     "column_values_to_be_between__lift": "update marts.product_affinity set lift = 0",
-    "column_pair_values_a_to_be_greater_than_b__product_orders": (
-        "update marts.product_affinity set pair_orders = 21"
-    ),
+    "column_pair_values_a_to_be_greater_than_b__product_orders": ("update marts.product_affinity set pair_orders = 21"),
     "column_values_to_be_between__rank": "update marts.customer_recommendations set rank = 0",
     "column_values_to_not_be_null__product_name": "update marts.customer_recommendations set product_name = null",
     "column_max_to_be_between__last_bought_date": (
