@@ -21,7 +21,7 @@ warnings.simplefilter("ignore")
 CUSTOMERS = [(0, 0.0, 30.0), (2, 30.43, 38.86), (9, 20.0, 50.0), (1, 1.0, 100.0)]
 
 
-def fitted(fitter: Any, data: pd.DataFrame) -> dict[str, Any]:
+def fitted(fitter: BetaGeoFitter | ModifiedBetaGeoFitter | ParetoNBDFitter, data: pd.DataFrame) -> dict[str, Any]:
     """One model's figures."""
     start = time.process_time()
     fitter.fit(data.x, data.t_x, data["T"])
