@@ -10,6 +10,7 @@ from rich.table import Table
 
 from ritorno.home import Home
 from ritorno.publishing import FILE_FOR_BI
+from ritorno.report import INDEX
 
 QUESTIONS: tuple[tuple[str, str, str], ...] = (
     (
@@ -78,6 +79,7 @@ def print_answers(home: Home, console: Console | None = None) -> None:
                 table.add_row(*map(_shown, row))
             console.print(table)
     where = {
+        "Report": f"{home.published / INDEX} (open it in a browser)",
         "Marts": f"{home.published / FILE_FOR_BI} (schema marts) and {home.published / 'parquet'}",
         "Checks": home.docs,
         "Quarantine": home.quarantine,

@@ -148,6 +148,18 @@ def dev(
     os.execv(dagster, [str(dagster), "dev", "-m", "ritorno.definitions", "-p", str(port), "-h", host])
 
 
+@app.command(epilog=_example("ritorno report --home /tmp/shop"))
+def report(home: HomeOption = None) -> None:
+    """Draw the report of what is published anew, and say where it lies. Every refresh draws it by itself."""
+    from ritorno import lock
+    from ritorno.home import Home
+    from ritorno.report import redraw
+
+    chosen = Home.at(home)
+    with lock.hold(chosen, wait=True, on_wait=typer.echo):
+        typer.echo(redraw(chosen))
+
+
 @app.command(epilog=_example("ritorno status"))
 def status(home: HomeOption = None) -> None:
     """Say what is published and how fresh it is, how the last attempt went, and why it failed if it did."""

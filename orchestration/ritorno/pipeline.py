@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -223,17 +224,35 @@ def publish(run: Run, marts: Sequence[Mapping[str, Any]]) -> publishing.Publishe
             raise CheckFailed(run.stopped.reason)
         published = publishing.publish(
             run.home,
-            [publishing.Mart(mart["name"], mart["schema"], mart["description"]) for mart in marts],
+            [_mart(mart) for mart in marts],
             run.run_id,
             run.request.as_of,
             backdated=run.backdated,
             keep_runs=int(run.request.policy.values.get("keep_runs", 7)),
+            reporting_currency=run.request.policy.values.get("reporting_currency"),
+            also_write=[lambda folder: _draw_report(run, folder)],
         )
         run.published = True
         run.counts.update(_totals(run), marts=len(published.row_counts))
         counts.update(marts=len(published.row_counts), rows=sum(published.row_counts.values()))
         _warn_if_quiet(run)
         return published
+
+
+def _mart(node: Mapping[str, Any]) -> publishing.Mart:
+    columns = {name: column.get("description", "") for name, column in node.get("columns", {}).items()}
+    return publishing.Mart(node["name"], node["schema"], node["description"], columns)
+
+
+def _draw_report(run: Run, folder: Path) -> None:
+    """Draw the report. Marts that passed every check are published even if it can't be drawn; that is said."""
+    from ritorno.report.draw import FOLDER, write
+
+    try:
+        write(folder, run.note)
+    except Exception as error:
+        shutil.rmtree(folder / FOLDER, ignore_errors=True)
+        run.note(f"the report could not be drawn ({type(error).__name__}: {error}); `ritorno report` tries again")
 
 
 def _totals(run: Run) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -34,11 +34,12 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Mart:
-    """A mart to publish: a table of the warehouse and what it means."""
+    """A mart to publish: a table of the warehouse and what it and its columns mean."""
 
     name: str
     schema: str
     description: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ def publish(
     *,
     backdated: bool = False,
     keep_runs: int = 7,
+    reporting_currency: str | None = None,
     also_write: Sequence[Callable[[Path], None]] = (),
 ) -> PublishedRun:
     """Publish `marts` of the warehouse as run `run_id` and point `published` to it.
@@ -100,13 +102,14 @@ def publish(
         as_of: the date the marts are a function of.
         backdated: whether an older day was published over a newer one, as told.
         keep_runs: how many run folders to keep, the one pointed to always among them.
+        reporting_currency: what every amount is in, for those who show them.
         also_write: further files of the run (a report): each gets the folder before anybody can see it.
     """
     home.ensure()
     _remove_unfinished(home)
     folder = home.runs / f"{UNFINISHED}{run_id}"
     (folder / "parquet").mkdir(parents=True)
-    row_counts = _copy_marts(home, folder, marts, run_id, as_of)
+    row_counts = _copy_marts(home, folder, marts, run_id, as_of, reporting_currency)
     for write in also_write:
         write(folder)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -128,11 +131,31 @@ def publish(
     return run
 
 
-def _copy_marts(home: Home, folder: Path, marts: Sequence[Mart], run_id: str, as_of: date) -> dict[str, int]:
+def renew_manifest(folder: Path, within: str) -> None:
+    """Write the manifest of a run folder anew after the files below folder/`within` were replaced."""
+    run = PublishedRun.read(folder)
+    assert run is not None
+    files = sorted(path for path in (folder / within).rglob("*") if path.is_file())
+    fresh = {str(path.relative_to(folder)): path for path in files}
+
+    def others(known: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in known.items() if not name.startswith(f"{within}/")}
+
+    replace(
+        run,
+        sha256=others(run.sha256) | {name: _sha256(path) for name, path in fresh.items()},
+        bytes=others(run.bytes) | {name: path.stat().st_size for name, path in fresh.items()},
+    ).write(folder)
+
+
+def _copy_marts(
+    home: Home, folder: Path, marts: Sequence[Mart], run_id: str, as_of: date, currency: str | None
+) -> dict[str, int]:
     """Copy the marts into folder/marts.duckdb and folder/parquet; returns rows by mart.
 
-    Every row says which run and day it belongs to: columns are all that every BI tool can read, and constant ones
-    cost nothing in either format. Table comments, marts.published_run and Parquet metadata say it once more.
+    Columns carry their descriptions as comments: BI tools show them, and the report's footnotes are these words. Every
+    row says which run and day it belongs to: columns are all that every BI tool can read, and constant ones cost
+    nothing in either format. Table comments, marts.published_run and Parquet metadata say it once more.
     """
     counts: dict[str, int] = {}
     run, day = _text(run_id), _text(as_of.isoformat())
@@ -150,11 +173,14 @@ def _copy_marts(home: Home, folder: Path, marts: Sequence[Mart], run_id: str, as
             )
             comment = f"{mart.description.strip()} [run {run_id}, as of {as_of.isoformat()}]".strip()
             con.execute(f"comment on table {table} is {_text(comment)}")
+            _describe(con, table, mart.columns)
             counts[mart.name] = _count(con, table)
         rows = ", ".join(f"({_text(name)}, {count})" for name, count in counts.items()) or "(null, null)"
         con.execute(
             f"create table published.marts.published_run as select {run} as run_id, cast({day} as date) as as_of_date, "
-            "cast(current_timestamp at time zone 'UTC' as timestamp) as published_at, cast(mart as varchar) as mart, "
+            "cast(current_timestamp at time zone 'UTC' as timestamp) as published_at, "
+            f"cast({_text(currency) if currency else 'null'} as varchar) as reporting_currency, "
+            "cast(mart as varchar) as mart, "
             f"cast(row_count as bigint) as row_count from (values {rows}) as counted (mart, row_count)"
         )
         con.execute(
@@ -170,6 +196,13 @@ def _copy_marts(home: Home, folder: Path, marts: Sequence[Mart], run_id: str, as
         con.execute("detach published")
     (folder / FILE_FOR_BI).hardlink_to(folder / FILE)
     return counts
+
+
+def _describe(con: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str]) -> None:
+    known = {name for name, *_ in con.execute(f"describe {table}").fetchall()}
+    for name, description in columns.items():
+        if name in known and description.strip():
+            con.execute(f"comment on column {table}.{_name(name)} is {_text(' '.join(description.split()))}")
 
 
 def _count(con: duckdb.DuckDBPyConnection, table: str) -> int:

@@ -11,6 +11,7 @@ from rich.status import Status
 from rich.table import Table
 
 from ritorno.refresh import Outcome
+from ritorno.report import INDEX
 
 _LABELS = {
     "prepare": "Prepare (dbt project, Dagster)",
@@ -101,6 +102,7 @@ def print_outcome(outcome: Outcome, console: Console | None = None) -> None:
         "Marts published": counts.get("marts"),
         "As of": run.request.as_of.isoformat(),
         "Where": str(run.home.published / "marts.duckdb"),
+        "Report": str(run.home.published / INDEX) if (run.home.published / INDEX).exists() else None,
         "Took": f"{run.seconds:.1f} s",
     }
     for name, value in rows.items():

@@ -1,0 +1,32 @@
+"""The report at `published/report/index.html`: what the marts say, drawn at each refresh from the published file alone.
+
+`figures` are the values it is made of, `charts` makes Vega-Lite of column names, `pages` says what is asked, `marts`
+asks, `draw` fills the pages. It opens from disk, without network; nobody's data is in it, only aggregates.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ritorno.errors import UnusableInput
+from ritorno.home import Home
+
+INDEX = Path("report") / "index.html"
+"""Where it lies in a run folder, and in `published`."""
+
+
+def redraw(home: Home) -> Path:
+    """Draw the published run's report anew; returns its first page.
+
+    Raises:
+        UnusableInput: nothing is published.
+    """
+    from ritorno.publishing import published_run, renew_manifest
+    from ritorno.report.draw import FOLDER, write
+
+    if published_run(home) is None:
+        raise UnusableInput(f"{home.root}: nothing is published yet; run `ritorno refresh` or `ritorno demo` first")
+    folder = home.published.resolve()
+    write(folder)
+    renew_manifest(folder, FOLDER)
+    return home.published / INDEX

@@ -1,0 +1,18 @@
+"""The report's pages, each a function from the published marts to what is on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ritorno.report.figures import Page
+from ritorno.report.marts import Marts
+from ritorno.report.pages import cohorts, lifecycle, overview, rfm, subscriptions, value
+
+PAGES: tuple[Callable[[Marts], Page], ...] = (
+    overview.page,
+    cohorts.page,
+    rfm.page,
+    lifecycle.page,
+    subscriptions.page,
+    value.page,
+)
