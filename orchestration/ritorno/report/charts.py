@@ -52,6 +52,11 @@ def label(kind: Kind) -> str:
     return f"datum.value === 0 ? '0' : format(datum.value, '{_AXIS_FORMATS[kind]}')"
 
 
+def _whole(column: Column) -> dict[str, Any]:
+    """Counts have no halves."""
+    return {"tickMinStep": 1} if column.kind == "int" else {}
+
+
 def tooltip(dataset: Dataset, names: Sequence[str]) -> list[alt.Tooltip]:
     """What a pointer shows of a row: the same headings and formats as the table."""
     return [_tooltip(dataset.column(name)) for name in names]
@@ -86,7 +91,7 @@ def amount(column: Column, *, title: str | None = "", stack: bool | None = None,
         column.name,
         type="quantitative",
         title=column.label if title == "" else title,
-        axis=alt.Axis(labelExpr=label(column.kind), tickCount=5),
+        axis=alt.Axis(labelExpr=label(column.kind), tickCount=5, **_whole(column)),
         stack=stack,
         scale=alt.Scale(zero=zero),
     )
@@ -204,7 +209,7 @@ def lying_bars(
         type="quantitative",
         title=dataset.column(x).label,
         stack="zero",
-        axis=alt.Axis(labelExpr=label(dataset.column(x).kind), tickCount=5),
+        axis=alt.Axis(labelExpr=label(dataset.column(x).kind), tickCount=5, **_whole(dataset.column(x))),
     )
     down = alt.Y(y, type="nominal", title=None, sort=None, axis=alt.Axis(labelLimit=170, grid=False, domain=False))
     colour: Any = hue(series, None, domain, tokens) if series else alt.value(f"@{token}")

@@ -124,11 +124,12 @@ class KeyNumber:
 
 @dataclass(frozen=True)
 class Attention:
-    """Something that wants a person today."""
+    """Something that wants a person today, and the page, or figure, that tells more."""
 
     level: Literal["alarm", "warning", "notice"]
     text: str
     page: str
+    figure: str = ""
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,13 @@
     };
   }
 
+  // Vega-Lite warns of a fit that nobody asked for whenever a chart's height follows from its names.
+  const logger = {
+    level() { return 2; }, info() { return this; }, debug() { return this; },
+    error(...words) { console.error(...words); return this; },
+    warn(...words) { if (!/^Dropping "fit-y"/.test(words[0])) console.warn(...words); return this; },
+  };
+
   async function draw(figure) {
     const holder = document.querySelector("#" + figure.key + " .chart");
     if (!holder || !figure.spec) return;
@@ -164,7 +171,7 @@
     const spec = coloured(figure.spec, colours);
     holder.dataset.state = "drawing";
     const result = await vegaEmbed(holder, { ...spec, datasets: { rows: values } }, {
-      mode: "vega-lite", renderer: "svg", actions: false, config: config(colours, holder.clientWidth), tooltip: { theme: "custom", disableDefaultStyle: false },
+      mode: "vega-lite", renderer: "svg", actions: false, logger, config: config(colours, holder.clientWidth), tooltip: { theme: "custom", disableDefaultStyle: false },
       formatLocale: { decimal: ".", thousands: ",", grouping: [3], currency: [page.symbol, ""], minus: "−" },
       loader: { load: () => Promise.reject(new Error("this report loads nothing")) },
     });

@@ -270,7 +270,8 @@ def _plural(count: int, one: str, many: str) -> str:
 def _checks(marts: Marts) -> list[Attention]:
     rows = marts.rows(
         "select severity, count(distinct check_name), coalesce(sum(rows_failed), 0) from marts.data_quality "
-        "where not passed and severity in ('error', 'warning') group by severity order by severity",
+        "where not passed and severity in ('error', 'warning') and check_name <> 'quarantined_rows' "
+        "group by severity order by severity",
         "data_quality",
     )
     quarantined = marts.row(
@@ -283,6 +284,7 @@ def _checks(marts: Marts) -> list[Attention]:
             f"{_plural(int(checks), 'data check', 'data checks')} of severity {severity} found "
             f"{_plural(int(failed), 'row', 'rows')} that don't hold.",
             "index",
+            "checks",
         )
         for severity, checks, failed in rows
     ]
@@ -292,6 +294,7 @@ def _checks(marts: Marts) -> list[Attention]:
                 "notice",
                 f"{_plural(int(quarantined[0]), 'row is', 'rows are')} in quarantine, each with its reason.",
                 "index",
+                "quarantine",
             )
         )
     return found
