@@ -145,12 +145,12 @@
     };
   }
 
-  // Vega-Lite warns of a fit that nobody asked for whenever a chart's height follows from its names.
-  const logger = {
-    level() { return 2; }, info() { return this; }, debug() { return this; },
-    error(...words) { console.error(...words); return this; },
-    warn(...words) { if (!/^Dropping "fit-y"/.test(words[0])) console.warn(...words); return this; },
-  };
+  // A height by name is a height in pixels once the names are known: left to Vega-Lite it draws a warning of its own.
+  function sized(spec, rows) {
+    if (!spec.height || !spec.height.step) return spec;
+    const encoding = spec.encoding || spec.layer[0].encoding;
+    return { ...spec, height: spec.height.step * new Set(rows.map((row) => row[encoding.y.field])).size };
+  }
 
   async function draw(figure) {
     const holder = document.querySelector("#" + figure.key + " .chart");
@@ -170,8 +170,8 @@
     const colours = page.palettes[theme()];
     const spec = coloured(figure.spec, colours);
     holder.dataset.state = "drawing";
-    const result = await vegaEmbed(holder, { ...spec, datasets: { rows: values } }, {
-      mode: "vega-lite", renderer: "svg", actions: false, logger, config: config(colours, holder.clientWidth), tooltip: { theme: "custom", disableDefaultStyle: false },
+    const result = await vegaEmbed(holder, { ...sized(spec, rows), datasets: { rows: values } }, {
+      mode: "vega-lite", renderer: "svg", actions: false, config: config(colours, holder.clientWidth), tooltip: { theme: "custom", disableDefaultStyle: false },
       formatLocale: { decimal: ".", thousands: ",", grouping: [3], currency: [page.symbol, ""], minus: "−" },
       loader: { load: () => Promise.reject(new Error("this report loads nothing")) },
     });
