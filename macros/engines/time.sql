@@ -9,6 +9,10 @@
 {% macro add_days(day, days) -%}{{ return(adapter.dispatch('add_days', 'ritorno')(day, days)) }}{%- endmacro %}
 {% macro default__add_days(day, days) -%}cast(cast({{ day }} as date) + cast({{ days }} as integer) as date){%- endmacro %}
 
+{#- TIMESTAMP plus an integer number of hours -#}
+{% macro add_hours(instant, hours) -%}{{ return(adapter.dispatch('add_hours', 'ritorno')(instant, hours)) }}{%- endmacro %}
+{% macro default__add_hours(instant, hours) -%}({{ instant }} + cast({{ hours }} as integer) * interval '1 hour'){%- endmacro %}
+
 {#- first day of the date's month, DATE -#}
 {% macro month_start(day) -%}cast(date_trunc('month', {{ day }}) as date){%- endmacro %}
 

@@ -141,6 +141,15 @@ class PolicyValues(BaseModel):
 
     loyalty_point_value: Annotated[float, Field(ge=0)]
 
+    holdout_arms: Annotated[Statuses, Field(min_length=1)]
+    campaign_window_days: Days
+    campaign_open_window_days: Annotated[int, Field(ge=1)]
+    campaign_before_days: Annotated[int, Field(ge=1)]
+    campaign_peeking: Literal["fixed_end", "always_valid"]
+    campaign_alpha: Annotated[float, Field(gt=0, lt=0.5)]
+    campaign_power: Annotated[float, Field(gt=0.5, lt=1)]
+    campaign_sample_ratio_alarm: Annotated[float, Field(gt=0, lt=0.5)]
+
     quarantine_limit: Share
     quarantine_retention_days: Annotated[int, Field(ge=1)]
     data_quality_listed_rows: Annotated[int, Field(ge=0)]

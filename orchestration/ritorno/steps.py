@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from ritorno.experiments import step as experiments
 from ritorno.identity import step as identity
 from ritorno.loyalty import step as loyalty
 from ritorno.step_context import StepContext
@@ -67,5 +68,13 @@ STEPS: tuple[PythonStep, ...] = (
         outputs=loyalty.OUTPUTS,
         ensure=loyalty.ensure,
         run=loyalty.run,
+    ),
+    PythonStep(
+        name="experiments",
+        description="Campaigns' arms against their holdout: tests, intervals, and what may be concluded.",
+        inputs=experiments.INPUTS,
+        outputs=experiments.OUTPUTS,
+        ensure=experiments.ensure,
+        run=experiments.run,
     ),
 )
