@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
+from scipy import optimize, special, stats
 
 ALWAYS_VALID_EVENTS = 50
 """Tuning of the always-valid boundary: it is narrowest at some eight times as many converters. Any value is valid."""
@@ -256,19 +256,29 @@ def sample_ratio(assigned: Sequence[int], planned: Sequence[float]) -> SampleRat
 def minimum_detectable_effect(
     baseline: float, people: int, base_people: int, *, alpha: float, power: float, always_valid_looks: bool
 ) -> float:
-    """The smallest true difference in conversion that the test finds with chance `power`, for these arms.
+    """The smallest true increase in conversion that the test finds with chance `power`, for these arms.
 
-    Fleiss, Levin & Paik 2003, p. 72 (with one variance for both arms, the baseline's). Needs no outcome, so that it
-    can be stated before the end. Looked at every day the boundary at the expected number of converters takes the
-    place of the normal quantile.
+    Fleiss, Levin & Paik 2003, p. 72: critical value × the pooled error + the power's quantile × the error under the
+    effect, solved for the effect. Needs no outcome, so that it can be stated before the end. Looked at every day the
+    boundary at the expected number of converters takes the place of the normal quantile: more is found on the way. NaN
+    where not even everybody converting would be found.
     """
     if not people or not base_people or not 0 < baseline < 1:
         return math.nan
-    critical = float(stats.norm.isf(alpha / 2))
-    if always_valid_looks:
-        critical = always_valid_multiplier((people + base_people) * baseline / (1 - baseline), alpha)
-    error = math.sqrt(baseline * (1 - baseline) * (1 / people + 1 / base_people))
-    return (critical + float(stats.norm.ppf(power))) * error
+    both = people + base_people
+
+    def shortfall(effect: float) -> float:
+        share = baseline + effect
+        pooled = (people * share + base_people * baseline) / both
+        critical = float(stats.norm.isf(alpha / 2))
+        if always_valid_looks:
+            critical = always_valid_multiplier(both * pooled / (1 - pooled), alpha)
+        null = math.sqrt(pooled * (1 - pooled) * (1 / people + 1 / base_people))
+        error = math.sqrt(share * (1 - share) / people + baseline * (1 - baseline) / base_people)
+        return critical * null + float(stats.norm.ppf(power)) * error - effect
+
+    most = 1 - baseline
+    return float(optimize.brentq(shortfall, 0.0, most)) if shortfall(most) < 0 else math.nan
 
 
 def is_countable(converters: int, people: int, base_converters: int, base_people: int) -> bool:

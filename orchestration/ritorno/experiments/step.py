@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from ritorno.experiments.compare import Arm, Campaign, Policy, Result, compare
 from ritorno.experiments.statistics import Estimate, Sample
+from ritorno.step_context import StepContext
 
 INPUTS = ("int_campaigns__arms",)
 
@@ -65,8 +66,9 @@ def ensure(warehouse: duckdb.DuckDBPyConnection) -> None:
     warehouse.execute(f"create table if not exists experiments.results ({columns})")
 
 
-def run(warehouse: duckdb.DuckDBPyConnection, policy: Mapping[str, Any]) -> dict[str, Any]:
+def run(context: StepContext) -> dict[str, Any]:
     """Compare the arms of every campaign and replace experiments.results."""
+    warehouse, policy = context.warehouse, context.policy
     rules = Policy(
         peeking=str(policy["campaign_peeking"]),
         alpha=float(policy["campaign_alpha"]),
