@@ -150,7 +150,7 @@ record_counts as (
         count(*) as recorded,
         sum(case when records.customer_key is null then 1 else 0 end) as unidentified,
         sum(case when people.outcome = 'contaminated' then 1 else 0 end) as contaminated,
-        count(distinct case when people.outcome = 'contaminated' then records.customer_key end) as contaminated_customers,
+        count(distinct case when people.outcome = 'contaminated' then people.customer_key end) as contaminated_customers,
         sum(case when people.outcome = 'late' then 1 else 0 end) as late,
         sum(case when people.outcome = 'analysed' then 1 else 0 end) as analysed_records
     from members
@@ -173,7 +173,7 @@ overlapping as (
             outcomes.customer_key = others.customer_key
             and outcomes.campaign_key != others.campaign_key
             and outcomes.assigned_date <= others.window_end_date
-            and others.assigned_date <= outcomes.window_end_date
+            and outcomes.window_end_date >= others.assigned_date
 
 ),
 
@@ -215,13 +215,11 @@ sums as (
         sum(orders) as orders,
         sum(spend) as spend,
         sum(spend_before) as spend_before,
-        {%- for name, x, y in [
-            ('orders_squares', 'x_orders', 'x_orders'), ('spend_squares', 'x_spend', 'x_spend'),
-            ('spend_before_squares', 'x_before', 'x_before'), ('spend_cross', 'x_spend', 'x_before'),
-        ] %}
         -- n Σxy − Σx Σy, exact; divided by n it is Σ(x − x̄)(y − ȳ)
-        count(*) * sum({{ x }} * {{ y }}) - sum({{ x }}) * sum({{ y }}) as {{ name }}{{ ',' if not loop.last }}
-        {%- endfor %}
+        count(*) * sum(x_orders * x_orders) - sum(x_orders) * sum(x_orders) as orders_squares,
+        count(*) * sum(x_spend * x_spend) - sum(x_spend) * sum(x_spend) as spend_squares,
+        count(*) * sum(x_before * x_before) - sum(x_before) * sum(x_before) as spend_before_squares,
+        count(*) * sum(x_spend * x_before) - sum(x_spend) * sum(x_before) as spend_cross
     from cents
     group by campaign_key, arm, arm_role
 

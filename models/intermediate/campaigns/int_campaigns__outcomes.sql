@@ -30,11 +30,8 @@ told as (
     inner join orders
         on
             people.customer_key = orders.customer_key
-            and orders.order_date <= people.window_end_date
-            and (
-                orders.order_date >= people.before_start_date
-                or orders.order_date >= people.baseline_start_date
-            )
+            and people.window_end_date >= orders.order_date
+            and least(people.before_start_date, people.baseline_start_date) <= orders.order_date
 
 ),
 

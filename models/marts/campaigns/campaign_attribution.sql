@@ -81,16 +81,15 @@ cells as (
 ),
 
 -- each credit counts once in each of the four kinds of cells
-credited as (
+placed as (
 
     select
         credits.campaign_key,
         kinds.period_type,
         case when kinds.period_type = 'month' then credits.order_month end as order_month,
         case when kinds.is_all_channels then 'all' else credits.channel end as channel,
-        count(*) as orders,
-        count(distinct credits.customer_key) as customers,
-        sum(credits.net_revenue) as net_revenue
+        credits.customer_key,
+        credits.net_revenue
     from credits
     cross join (
         values
@@ -99,7 +98,21 @@ credited as (
         ('overall', true),
         ('overall', false)
     ) as kinds (period_type, is_all_channels)
-    group by 1, 2, 3, 4
+
+),
+
+credited as (
+
+    select
+        campaign_key,
+        period_type,
+        order_month,
+        channel,
+        count(*) as orders,
+        count(distinct customer_key) as customers,
+        sum(net_revenue) as net_revenue
+    from placed
+    group by campaign_key, period_type, order_month, channel
 
 ),
 

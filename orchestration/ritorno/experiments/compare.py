@@ -237,11 +237,11 @@ def _status(setting: _Setting, arm: Arm, holdout: Arm, conversion: Estimate | No
 
 def _verdict(setting: _Setting, result: Result) -> str:
     end = setting.campaign.end
+    power = f"{100 * setting.policy.power:.3g} %"
     detectable = (
         " With so few people not even everybody ordering could be told from chance."
         if math.isnan(result.detectable)
-        else f" An increase of {100 * result.detectable:.2f} points would be found with {100 * setting.policy.power:.3g} %"
-        " chance."
+        else f" An increase of {100 * result.detectable:.2f} points would be found with {power} chance."
     )
     if result.status == "srm_alarm":
         return (
