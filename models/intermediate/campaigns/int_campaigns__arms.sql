@@ -150,7 +150,9 @@ record_counts as (
         count(*) as recorded,
         sum(case when records.customer_key is null then 1 else 0 end) as unidentified,
         sum(case when people.outcome = 'contaminated' then 1 else 0 end) as contaminated,
-        count(distinct case when people.outcome = 'contaminated' then people.customer_key end) as contaminated_customers,
+        count(distinct case
+            when people.outcome = 'contaminated' then people.customer_key
+        end) as contaminated_customers,
         sum(case when people.outcome = 'late' then 1 else 0 end) as late,
         sum(case when people.outcome = 'analysed' then 1 else 0 end) as analysed_records
     from members

@@ -86,10 +86,10 @@ placed as (
     select
         credits.campaign_key,
         kinds.period_type,
-        case when kinds.period_type = 'month' then credits.order_month end as order_month,
-        case when kinds.is_all_channels then 'all' else credits.channel end as channel,
         credits.customer_key,
-        credits.net_revenue
+        credits.net_revenue,
+        case when kinds.period_type = 'month' then credits.order_month end as order_month,
+        case when kinds.is_all_channels then 'all' else credits.channel end as channel
     from credits
     cross join (
         values
