@@ -33,7 +33,7 @@ def _campaign(seed, people=3000, effect=1.0):
     draw = np.random.default_rng(seed)
     names = list(SHARES)
     chosen = draw.choice(len(names), people, p=list(SHARES.values()))
-    habit = draw.gamma(2.0, ORGANIC / 2.0, people)  # the same person's orders before and after are alike
+    habit = draw.gamma(0.5, ORGANIC / 0.5, people)  # the same person's orders before and after are alike
     arms = []
     for code, name in enumerate(names):
         mine = habit[chosen == code]
@@ -53,7 +53,7 @@ def _campaign(seed, people=3000, effect=1.0):
 
 
 # P(no organic order) of a negative binomial: (1 + mean / shape) ** -shape
-NOBODY = (1 + ORGANIC / 2.0) ** -2.0
+NOBODY = (1 + ORGANIC / 0.5) ** -0.5
 
 
 @pytest.fixture(scope="module")
