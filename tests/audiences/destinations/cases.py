@@ -13,12 +13,21 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pyarrow.parquet
 import pytest
 
 from ritorno.audiences.destinations.base import Destination, Member
 from ritorno.audiences.destinations.registry import destination
-from tests.audiences.destinations.servers import HttpServer, Proxy, Reply, Request, free_port
+from tests.audiences.destinations.servers import (
+    MAILMAN_LOGIN,
+    HttpServer,
+    Proxy,
+    Reply,
+    Request,
+    SftpServer,
+    free_port,
+)
 
 AUDIENCE = "at_risk"
 Seen = dict[str, dict[str, Any]]
@@ -46,6 +55,10 @@ class Case:
     refused: Callable[[], contextlib.AbstractContextManager[tuple[Destination, Member]]] | None = None
     """A destination and a member that it refuses for good."""
     reads_back: bool = True
+    one_list: bool = False
+    """Whether its settings name the list, so that an object knows one audience only."""
+    full: int = 60
+    """How many members stand for a full batch (less where one costs a call)."""
     erased: Callable[[str], bool] = lambda member_id: True
     """Whether nothing of a person is left, beyond not being listed."""
 
@@ -207,6 +220,175 @@ def files_parquet(request: pytest.FixtureRequest) -> Case:
     return files(request, "parquet")
 
 
+def s3(request: pytest.FixtureRequest, versioned: bool = False) -> Case:
+    import boto3
+
+    host, port = request.getfixturevalue("s3_address")
+    bucket = f"crm-{uuid.uuid4().hex[:12]}"
+    keys = {"aws_access_key_id": "here", "aws_secret_access_key": "there"}
+    client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1", **keys)
+    client.create_bucket(Bucket=bucket)
+    if versioned:
+        client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    environment = {"S3_KEY": "here", "S3_SECRET": "there"}
+
+    def make(at: int = port, **more: object) -> Destination:
+        settings = {
+            "bucket": bucket,
+            "prefix": "audiences/crm",
+            "region": "us-east-1",
+            "endpoint_url": f"http://{host}:{at}",
+            "access_key_env": "S3_KEY",
+            "secret_key_env": "S3_SECRET",
+            "format": "jsonl",
+            "part_rows": 4,
+        }
+        return made("s3", {**settings, **more}, environment)
+
+    def read(name: str) -> bytes | None:
+        try:
+            data: bytes = client.get_object(Bucket=bucket, Key=f"audiences/crm/{name}")["Body"].read()
+            return data
+        except client.exceptions.NoSuchKey:
+            return None
+
+    def erased(member_id: str) -> bool:
+        found = client.list_object_versions(Bucket=bucket).get("Versions", [])
+        bodies = [client.get_object(Bucket=bucket, Key=v["Key"], VersionId=v["VersionId"])["Body"] for v in found]
+        return not any(member_id.encode() in body.read() for body in bodies)
+
+    @contextlib.contextmanager
+    def through(**fault: bytes) -> Iterator[Destination]:
+        proxy = Proxy((host, port))
+        for name, value in fault.items():
+            setattr(proxy, name, value)
+        sender = make(proxy.port, timeout_seconds=5)
+        try:
+            yield sender
+        finally:
+            sender.close()
+            proxy.close()
+
+    pointer = f"PUT /{bucket}/audiences/crm/{AUDIENCE}/current.json".encode()
+    return Case(
+        name="s3",
+        make=make,
+        seen=lambda: rows_of_files(read, request.getfixturevalue("tmp_path")),
+        unreachable=lambda: make(free_port()),
+        losing=lambda: through(lose_after=pointer),
+        failing_before=lambda: through(cut_at=b"/parts/"),
+        erased=erased,
+    )
+
+
+def s3_versioned(request: pytest.FixtureRequest) -> Case:
+    return s3(request, versioned=True)
+
+
+def sftp(request: pytest.FixtureRequest) -> Case:
+    server: SftpServer = request.getfixturevalue("sftp_server")
+    folder = f"drop-{uuid.uuid4().hex[:8]}"
+    root = server.root / folder
+
+    def make(at: int = server.port, **more: object) -> Destination:
+        settings = {
+            "host": "127.0.0.1",
+            "port": at,
+            "username": "ritorno",
+            "password_env": "SFTP_PASSWORD",
+            "host_key": server.host_key,
+            "path": f"/{folder}",
+            "format": "jsonl",
+            "part_rows": 4,
+        }
+        return made("sftp", {**settings, **more}, {"SFTP_PASSWORD": "sesame"})
+
+    def read(name: str) -> bytes | None:
+        path = root / name
+        return path.read_bytes() if path.exists() else None
+
+    def erased(member_id: str) -> bool:
+        return not any(member_id.encode() in path.read_bytes() for path in root.rglob("*") if path.is_file())
+
+    @contextlib.contextmanager
+    def faulty(fault: str) -> Iterator[Destination]:
+        sender = make(timeout_seconds=5)
+        server.fault = fault
+        try:
+            yield sender
+        finally:
+            server.fault = None
+            sender.close()
+
+    return Case(
+        name="sftp",
+        make=make,
+        seen=lambda: rows_of_files(read, request.getfixturevalue("tmp_path")),
+        unreachable=lambda: make(free_port()),
+        losing=lambda: faulty("lose"),
+        failing_before=lambda: faulty("drop"),
+        erased=erased,
+    )
+
+
+# ---------------------------------------------------------------- GNU Mailman
+
+
+def mailman(request: pytest.FixtureRequest) -> Case:
+    url: str = request.getfixturevalue("mailman_url")
+    name = f"list{uuid.uuid4().hex[:8]}"
+    api = httpx.Client(base_url=url, auth=MAILMAN_LOGIN, timeout=20)
+    api.post("/domains", data={"mail_host": "lists.example"})
+    assert api.post("/lists", data={"fqdn_listname": f"{name}@lists.example"}).status_code == 201
+    list_id = f"{name}.lists.example"
+    address = httpx.URL(url)
+
+    def make(at: int = address.port or 0, **more: object) -> Destination:
+        settings = {"url": f"http://127.0.0.1:{at}/3.1", "list_id": list_id, "password_env": "MAILMAN_PASSWORD"}
+        return made("mailman", {**settings, **more}, {"MAILMAN_PASSWORD": "restpass"})
+
+    def seen() -> Seen:
+        found = api.get(f"/lists/{list_id}/roster/member", params={"count": "1000", "page": "1"}).json()
+        return {entry["email"]: {"display_name": entry["display_name"]} for entry in found.get("entries", [])}
+
+    def member_id(number: int) -> str:
+        return f"person{number}.{name}@shop.example"
+
+    def erased(person: str) -> bool:
+        return api.get(f"/users/{person}").status_code == api.get(f"/addresses/{person}").status_code == 404
+
+    @contextlib.contextmanager
+    def through(**fault: bytes) -> Iterator[Destination]:
+        proxy = Proxy(("127.0.0.1", address.port or 0))
+        for one, value in fault.items():
+            setattr(proxy, one, value)
+        sender = make(proxy.port, timeout_seconds=5)
+        try:
+            yield sender
+        finally:
+            sender.close()
+            proxy.close()
+
+    @contextlib.contextmanager
+    def refused() -> Iterator[tuple[Destination, Member]]:
+        api.post(f"/lists/{list_id}/bans", data={"email": member_id(99)})
+        yield make(), Member(member_id(99), {"display_name": "Banned"})
+
+    return Case(
+        name="mailman",
+        make=make,
+        seen=seen,
+        unreachable=lambda: make(free_port()),
+        fields=lambda number: {"display_name": f"Name {number}"},
+        member_id=member_id,
+        losing=lambda: through(lose_after=b"POST /3.1/members"),
+        refused=refused,
+        erased=erased,
+        one_list=True,
+        full=12,
+    )
+
+
 # ---------------------------------------------------------------- webhook
 
 
@@ -289,5 +471,9 @@ CASES: dict[str, Callable[[pytest.FixtureRequest], Case]] = {
     "files as csv": files,
     "files as jsonl": files_jsonl,
     "files as parquet": files_parquet,
+    "s3": s3,
+    "s3 with versions": s3_versioned,
+    "sftp": sftp,
+    "mailman": mailman,
     "webhook": webhook,
 }

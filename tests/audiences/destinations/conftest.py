@@ -7,7 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.audiences.destinations.cases import CASES, Case
-from tests.audiences.destinations.servers import HttpServer, postgres_server
+from tests.audiences.destinations.servers import (
+    HttpServer,
+    SftpServer,
+    mailman_server,
+    postgres_server,
+    s3_server,
+)
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +27,25 @@ def http_server() -> Iterator[HttpServer]:
     server = HttpServer()
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def s3_address() -> Iterator[tuple[str, int]]:
+    with s3_server() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def sftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SftpServer]:
+    server = SftpServer(tmp_path_factory.mktemp("sftp"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def mailman_url() -> Iterator[str]:
+    with mailman_server() as url:
+        yield url
 
 
 @pytest.fixture

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
+import logging
 import os
 import pwd
 import queue
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -19,7 +23,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from filelock import FileLock
 
 # ---------------------------------------------------------------- HTTP
 
@@ -229,3 +235,168 @@ def postgres_server() -> Iterator[tuple[str, int]]:
             run(str(binaries / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+# ---------------------------------------------------------------- GNU Mailman
+
+MAILMAN = ("mailman==3.3.10", "sqlalchemy<2.1")
+MAILMAN_HOME = Path(sys.prefix) / "mailman-3.3.10"
+MAILMAN_CONFIG = """
+[mailman]
+layout: here
+site_owner: owner@lists.example
+[paths.here]
+var_dir: {folder}
+[webservice]
+hostname: 127.0.0.1
+port: {port}
+admin_user: restadmin
+admin_pass: restpass
+workers: 1
+[mta]
+incoming: mailman.mta.null.NullMTA
+[database]
+class: mailman.database.sqlite.SQLiteDatabase
+url: sqlite:///{folder}/mailman.db
+"""
+
+
+def mailman_environment() -> Path:
+    """Mailman wants SQLAlchemy below 2.1, so it lives in an environment of its own, made once (8 s) and kept."""
+    runner = MAILMAN_HOME / "bin" / "runner"
+    if (MAILMAN_HOME / ".ready").exists() and runner.exists():
+        return runner
+    with FileLock(MAILMAN_HOME.with_suffix(".lock"), timeout=120):
+        if not (MAILMAN_HOME / ".ready").exists():
+            uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
+            if uv is None:
+                pytest.skip("Mailman needs an environment of its own, and there is no uv to make it")
+            shutil.rmtree(MAILMAN_HOME, ignore_errors=True)
+            for command in (
+                [uv, "venv", "--quiet", "--python", sys.executable, str(MAILMAN_HOME)],
+                [uv, "pip", "install", "--quiet", "--python", str(MAILMAN_HOME / "bin" / "python"), *MAILMAN],
+            ):
+                try:
+                    made = subprocess.run(command, capture_output=True, text=True, timeout=90)
+                except subprocess.TimeoutExpired:
+                    pytest.skip("Mailman could not be installed within 90 s")
+                if made.returncode:
+                    pytest.skip(f"Mailman can't be installed here: {made.stderr.strip()[-300:]}")
+            (MAILMAN_HOME / ".ready").touch()
+    return runner
+
+
+@contextlib.contextmanager
+def mailman_server() -> Iterator[str]:
+    """Mailman's REST runner with a database of its own; nothing is ever mailed."""
+    runner = mailman_environment()
+    folder = Path(tempfile.mkdtemp(prefix="ritorno-mailman-", dir="/tmp"))
+    port = free_port()
+    config = folder / "mailman.cfg"
+    config.write_text(MAILMAN_CONFIG.format(folder=folder, port=port))
+    log = (folder / "log").open("w")
+    process = subprocess.Popen(
+        [str(runner), "-C", str(config), "--runner=rest:0:1"],
+        cwd=folder,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        env={**os.environ, "MAILMAN_CONFIG_FILE": str(config)},
+    )
+    url = f"http://127.0.0.1:{port}/3.1"
+    try:
+        give_up = time.monotonic() + 40
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"{url}/system/versions", auth=MAILMAN_LOGIN, timeout=5).status_code == 200:
+                    break
+            assert process.poll() is None, (folder / "log").read_text()[-2000:]
+            assert time.monotonic() < give_up, (folder / "log").read_text()[-2000:]
+            time.sleep(0.1)
+        yield url
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        log.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+MAILMAN_LOGIN = ("restadmin", "restpass")
+
+
+# ---------------------------------------------------------------- S3
+
+
+@contextlib.contextmanager
+def s3_server() -> Iterator[tuple[str, int]]:
+    """moto's server: S3 over HTTP, which enforces conditional puts."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        yield server.get_host_and_port()
+    finally:
+        server.stop()
+
+
+# ---------------------------------------------------------------- SFTP
+
+
+class SftpServer:
+    """asyncssh's server on a folder, with a key of its own, in a thread."""
+
+    def __init__(self, root: Path) -> None:
+        import asyncssh
+
+        self.root = root
+        self.key = asyncssh.generate_private_key("ssh-ed25519")
+        self.host_key = self.key.export_public_key().decode().strip()
+        self.fault: str | None = None
+        """`lose`: the next pointer is renamed, then the connection dies; `drop`: it dies at the next part."""
+        self._loop = asyncio.new_event_loop()
+        outer = self
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+        class Password(asyncssh.SSHServer):
+            def begin_auth(self, username: str) -> bool:
+                return True
+
+            def password_auth_supported(self) -> bool:
+                return True
+
+            def validate_password(self, username: str, password: str) -> bool:
+                return (username, password) == ("ritorno", "sesame")
+
+        class Faulty(asyncssh.SFTPServer):
+            def hang_up(self) -> None:
+                outer.fault = None
+                self.channel.get_connection().abort()
+
+            def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
+                if outer.fault == "drop" and b"/parts/" in newpath:
+                    return self.hang_up()
+                super().posix_rename(oldpath, newpath)
+                if outer.fault == "lose" and newpath.endswith(b"current.json"):
+                    self.hang_up()
+                return None
+
+        async def listen() -> Any:
+            return await asyncssh.create_server(
+                Password,
+                "127.0.0.1",
+                0,
+                server_host_keys=[self.key],
+                sftp_factory=lambda channel: Faulty(channel, chroot=str(root).encode()),
+            )
+
+        self._server = asyncio.run_coroutine_threadsafe(listen(), self._loop).result(20)
+        self.port = int(self._server.get_port())
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._server.close)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)

@@ -112,7 +112,7 @@ def test_batches_apply_in_the_order_they_are_sent(case: Case, place: Destination
 
 
 def test_a_full_batch_is_taken(case: Case, place: Destination) -> None:
-    people = [case.member(number) for number in range(min(place.max_batch, 60))]
+    people = [case.member(number) for number in range(min(place.max_batch, case.full))]
     assert place.send(batch(Kind.ADD, *people)) == Answer()
     assert case.seen() == expected(case, *people)
     assert place.send(batch(Kind.REMOVE, *people)) == Answer()
@@ -129,7 +129,8 @@ def test_what_is_read_back_is_what_is_there(case: Case, place: Destination) -> N
     assert back is not None
     found = {member.member_id: case.shown(dict(member.fields)) for member in back}
     assert found == case.seen() == expected(case, *people)
-    assert list(place.read_back("another_audience") or ()) == []
+    if not case.one_list:
+        assert list(place.read_back("another_audience") or ()) == []
 
 
 def test_a_second_object_goes_on_where_the_first_ended(case: Case, place: Destination) -> None:

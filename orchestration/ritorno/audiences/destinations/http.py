@@ -14,7 +14,7 @@ Redirects are never followed: they would carry addresses to a host that nobody d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -22,8 +22,7 @@ from typing import Any
 
 import httpx
 
-from ritorno.audiences.destinations.base import NotSent, SendError, Unanswered
-from ritorno.audiences.destinations.base import RefusedBatch as RefusedBatch
+from ritorno.audiences.destinations.base import NotSent, RefusedBatch, SendError, Unanswered
 from ritorno.audiences.destinations.values import body, hush
 
 MISCONFIGURED = {401, 403, 404, 405, 407, 410}
@@ -53,9 +52,9 @@ class Http:
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
         content: bytes | None = None,
-        absent_is_fine: bool = False,
+        also: Collection[int] = (),
     ) -> httpx.Response:
-        """The answer of the 2xx kind (404 too if `absent_is_fine`).
+        """The answer, of the 2xx kind or one of the statuses in `also`, which the caller reads itself.
 
         Raises:
             RefusedBatch, NotSent, Unanswered: see the module. No text holds a URL's path, a body or a header.
@@ -72,7 +71,7 @@ class Http:
             raise NotSent(f"the proxy gave no connection to {self.host}") from None
         except httpx.HTTPError as error:
             raise Unanswered(f"no answer from {self.host} ({type(error).__name__})") from None
-        if answer.is_success or (absent_is_fine and answer.status_code == 404):
+        if answer.is_success or answer.status_code in also:
             return answer
         raise self._failure(answer)
 
