@@ -74,6 +74,13 @@ class Mailman:
 
     def read_back(self, audience: str) -> Iterator[Member] | None:
         """The list's roster, page by page."""
+        return self._members()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _members(self) -> Iterator[Member]:
         page = 1
         while True:
             params = {"count": str(PAGE), "page": str(page)}
@@ -82,12 +89,8 @@ class Mailman:
             for entry in entries:
                 yield Member(entry["email"], {"display_name": entry.get("display_name") or None})
             if len(entries) < PAGE:
-                break
+                return
             page += 1
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
 
     @property
     def _roster(self) -> str:
