@@ -169,6 +169,80 @@ def status(home: HomeOption = None) -> None:
     print_status(Home.at(home))
 
 
+AudienceArgument = Annotated[str, typer.Argument(help="The exposure's name.")]
+
+
+@app.command(epilog=_example("ritorno plan crm_at_risk"))
+def plan(audience: AudienceArgument, home: HomeOption = None) -> None:
+    """Show what sending an audience would do: added, removed, left out and why. Nothing leaves.
+
+    Ends with 0, or 2 when the audience can't be planned.
+    """
+    from ritorno.audiences import terminal
+    from ritorno.home import Home
+
+    raise typer.Exit(terminal.show_plan(Home.at(home), audience))
+
+
+@app.command(epilog=_example("ritorno approve 3f6c2a9b7d104e55"))
+def approve(
+    digest: Annotated[str, typer.Argument(help="Of the plan, as `ritorno plan` and a held send say it.")],
+    home: HomeOption = None,
+) -> None:
+    """Send exactly the plan of this digest over its guards, or refuse because it has changed.
+
+    Ends with 0 when everything was acknowledged, 1 when the plan has changed or something is open, 2 when there is no
+    such plan.
+    """
+    from ritorno.audiences import terminal
+    from ritorno.home import Home
+
+    raise typer.Exit(terminal.approve(Home.at(home), digest))
+
+
+@app.command(epilog=_example("ritorno send crm_at_risk") + " or `ritorno send --all`")
+def send(
+    audience: Annotated[list[str] | None, typer.Argument(help="Exposures, by name.")] = None,
+    all: Annotated[bool, typer.Option("--all", help="Every audience, one after the other.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Send audiences to their destinations: who came, changed or left since the last acknowledgement.
+
+    Nothing leaves unless the last refresh was published and is fresh, the audience's send window is open, and its
+    guards agree. Consent is read now. Ends with 0 when everything was acknowledged, 1 when a guard or door stopped it
+    or something is open (the next send goes on from there), 2 when it can't be done.
+    """
+    from ritorno.audiences import terminal
+    from ritorno.home import Home
+
+    raise typer.Exit(terminal.send(Home.at(home), audience or [], all))
+
+
+@app.command(epilog=_example("ritorno explain anna@example.org"))
+def explain(
+    customer: Annotated[str, typer.Argument(help="Customer key, e-mail address, phone number, or source id.")],
+    home: HomeOption = None,
+) -> None:
+    """Say in which segments and audiences a person is, or why not, and since when."""
+    from ritorno.audiences import terminal
+    from ritorno.home import Home
+
+    raise typer.Exit(terminal.explain(Home.at(home), customer))
+
+
+@app.command(epilog=_example("ritorno suppress anna@example.org --reason 'letter of 3 May'"))
+def suppress(
+    address: Annotated[str, typer.Argument(help="An e-mail address or phone number.")],
+    reason: Annotated[str | None, typer.Option(help="Why, for the record; no personal data.")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Never write to an address again, nor to its owner: kept as a keyed hash (RITORNO_HMAC_KEY), for ever."""
+    from ritorno.audiences import terminal
+    from ritorno.home import Home
+
+    raise typer.Exit(terminal.suppress(Home.at(home), address, reason))
+
+
 def _simulate(
     out: Path, customers: int, seed: int, years: float, end: date, dirt: float, format: str
 ) -> SimulationReport:

@@ -5,10 +5,11 @@ is a no. A grant holds only for the address it names (or, where it names only an
 had at that instant). A withdrawal stops every address of the merged customer. A later grant for the same address
 re-opens that address. Suppression is for ever, and for every address of who has it.
 
-Where a rule could be read either way, nobody is written to: any status other than `given` is a withdrawal; so is a row
-in quarantine whose status is readable (on every channel, purpose and from any instant on that it doesn't say); a deleted
-row grants nothing but its withdrawal still holds; a grant in the future has not happened, a withdrawal has; of two
-grants of the same instant the one that expires first counts; a shared address (a till's phone, info@) is nobody's.
+Where a rule could be read either way, nobody is written to: any status other than `given` is a withdrawal; so is a
+row in quarantine whose status is readable (on every channel, purpose and from any instant on that it doesn't say); a
+deleted row grants nothing but its withdrawal still holds; a grant in the future has not happened, a withdrawal has; of
+two grants of the same instant the one that expires first counts; a shared address (a till's phone, info@) is nobody's.
+An address that an account once had still speaks for its person.
 """
 
 from __future__ import annotations
@@ -90,6 +91,13 @@ def standing_sql(rules: Rules | None = None) -> str:
             union all
             select a.customer_key, s.stopped_at
             from stops as s inner join inputs.accounts as a using (system, customer_id)
+            union all
+            -- an address that an account once had still speaks for its person
+            select a.customer_key, s.stopped_at
+            from stops as s
+            inner join named as n using (event_no)
+            inner join inputs.account_addresses as h using (kind, value)
+            inner join inputs.accounts as a on h.system = a.system and h.customer_id = a.customer_id
         )
         group by customer_key
     )

@@ -32,10 +32,11 @@ from ritorno.audiences.destinations.base import (
 )
 from ritorno.audiences.exposures import Audience
 from ritorno.audiences.planner import Plan, Strategy
-from ritorno.audiences.store import KeptStore, FileStore, transaction
+from ritorno.audiences.store import FileStore, KeptStore, transaction
 from ritorno.errors import RitornoError
 
 LOGGER = logging.getLogger("ritorno.audiences")
+stamina.instrumentation.set_on_retry_hooks([])  # retries are logged here, by audience and batch
 AnyStore = FileStore | KeptStore
 ROWS_AT_ONCE = 20_000
 """Members in memory at a time."""
@@ -59,6 +60,7 @@ class Retries:
     timeout: float = 900.0
     wait_initial: float = 0.5
     wait_max: float = 60.0
+    wait_jitter: float = 1.0
 
 
 @dataclass
@@ -198,10 +200,11 @@ class Delivery:
                     f"and member_key in ({', '.join('?' * len(half))})",
                     [name, self.run_id, self.audience.name, batch, *(row[0] for row in half)],
                 )
-            # What an unanswered try left unknown stays so, until each half is answered.
+                if maybe_applied:  # what a try without an answer left unknown stays so until the half is answered
+                    self._begin(name, f"{self.run_id}-{name}", kind, len(half), "unknown")
             self._update_batch(batch, "split", 1, reason)
         self.checkpoint("split")
-        return all([self._send(name, kind, half, maybe_applied) for name, half in halves.items()])
+        return all(self._send(name, kind, half, maybe_applied) for name, half in halves.items())
 
     def _hold_back(self, rows: Sequence[tuple[str, str, str | None, str, bool]]) -> None:
         """One open operation per person: whoever's removal isn't acknowledged is not added under another address."""
@@ -257,20 +260,19 @@ class Delivery:
 
     def _journal(self, batch: str, message: Batch) -> None:
         """Say that a batch begins, before anything leaves."""
-        with self.store.attached(self.con):
-            self.con.execute(
-                "insert into state.publish.batch (run_id, audience, batch, idempotency_key, kind, members, state, "
-                "attempts, started_at) values (?, ?, ?, ?, ?, ?, 'sending', 0, ?)",
-                [
-                    self.run_id,
-                    self.audience.name,
-                    batch,
-                    message.idempotency_key,
-                    int(message.kind),
-                    len(message.members),
-                    self.clock(),
-                ],
-            )
+        with self.store.attached(self.con), transaction(self.con):
+            self._begin(batch, message.idempotency_key, message.kind, len(message.members), "sending")
+
+    def _begin(self, batch: str, idempotency_key: str, kind: Kind, members: int, state: str) -> None:
+        self.con.execute(
+            "delete from state.publish.batch where run_id = ? and audience = ? and batch = ?",
+            [self.run_id, self.audience.name, batch],
+        )
+        self.con.execute(
+            "insert into state.publish.batch (run_id, audience, batch, idempotency_key, kind, members, state, "
+            "attempts, started_at) values (?, ?, ?, ?, ?, ?, ?, 0, ?)",
+            [self.run_id, self.audience.name, batch, idempotency_key, int(kind), members, state, self.clock()],
+        )
 
     def _settle(
         self,
@@ -340,6 +342,7 @@ class _Attempt:
             timeout=retries.timeout,
             wait_initial=retries.wait_initial,
             wait_max=retries.wait_max,
+            wait_jitter=retries.wait_jitter,
         ):
             with attempt:
                 self.tries += 1
@@ -370,6 +373,7 @@ class _Attempt:
         self.delivery.note_unknown(self.batch, self.tries, reason)
 
     def _backoff(self, error: Exception) -> bool | float:
+        LOGGER.info("%s: batch %s, try %d: %s", self.delivery.audience.name, self.batch, self.tries, error)
         if isinstance(error, NotSent) and error.retry_after is not None:
             return error.retry_after if error.retry_after <= self.delivery.retries.longest_wait else False
         return isinstance(error, NotSent | Unanswered)
@@ -414,7 +418,8 @@ def record(
     build_run_id: str | None,
     as_of: date | None,
     reason: str | None,
-    approved: bool,
+    approved: bool = False,
+    only_forced: bool = False,
 ) -> None:
     """Write a plan into the state, all of it before anything leaves. The caller holds a transaction.
 
@@ -426,12 +431,14 @@ def record(
         [audience.name],
     )
     con.execute(
-        "insert into state.publish.run (run_id, audience, status, build_run_id, as_of, definition_hash, digest, "
-        "started_at, reason, approved, members, wanted, baseline, to_erase, to_remove, to_update, to_add) "
-        "values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "insert into state.publish.run (run_id, audience, segment, status, build_run_id, as_of, definition_hash, "
+        "digest, started_at, reason, approved, only_forced, members, wanted, baseline, to_erase, to_remove, "
+        "to_update, to_add) "
+        "values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             run_id,
             audience.name,
+            audience.segment,
             status,
             build_run_id,
             as_of,
@@ -440,6 +447,7 @@ def record(
             now,
             reason,
             approved,
+            only_forced,
             plan.members,
             plan.wanted,
             plan.baseline,
@@ -496,6 +504,11 @@ def record_decisions(con: duckdb.DuckDBPyConnection, audience: Audience, run_id:
             "from work.decided where is_new_arm and arm is not null",
             {"experiment": audience.experiment.key, "now": now, "run_id": run_id},
         )
+    con.execute(
+        "update state.publish.dead_letter set resolved_at = ? where audience = ? and resolved_at is null and kind > 1 "
+        "and customer_key not in (select customer_key from work.decided where reason is null)",
+        [now, audience.name],
+    )
     # An open decision ends when it differs, or when its key is no longer the customer's.
     con.execute(
         """
@@ -547,7 +560,7 @@ def fold(con: duckdb.DuckDBPyConnection, audience: str, run_id: str, now: dateti
     booked = "'acknowledged'" if strategy.books_at_once else "coalesce(b.state, 'not_sent')"
     con.execute(
         f"""
-        create or replace table work.outcome as
+        create or replace temp table folded as
         select
             o.member_key, o.customer_key, o.kind, o.fields, o.payload_hash, o.is_contact,
             case when o.state = 'planned' then {booked} else o.state end as state
@@ -558,12 +571,12 @@ def fold(con: duckdb.DuckDBPyConnection, audience: str, run_id: str, now: dateti
         key,
     )
     con.execute(
-        "update state.publish.outbox as o set state = f.state from work.outcome as f "
+        "update state.publish.outbox as o set state = f.state from folded as f "
         "where o.run_id = $run_id and o.audience = $audience and o.member_key = f.member_key",
         key,
     )
     con.execute(
-        "delete from state.publish.delivered as d using work.outcome as f "
+        "delete from state.publish.delivered as d using folded as f "
         "where d.audience = $audience and d.member_key = f.member_key and f.kind <= 1 and f.state = 'acknowledged'",
         {"audience": audience},
     )
@@ -577,7 +590,7 @@ def fold(con: duckdb.DuckDBPyConnection, audience: str, run_id: str, now: dateti
             payload_hash = case when f.kind > 1 then f.payload_hash else d.payload_hash end,
             acknowledged_at = case when f.state = 'unknown' then d.acknowledged_at else $now end,
             run_id = $run_id
-        from work.outcome as f
+        from folded as f
         where
             d.audience = $audience and d.member_key = f.member_key
             and (f.state = 'unknown' or (f.state = 'acknowledged' and f.kind > 1))
@@ -591,19 +604,19 @@ def fold(con: duckdb.DuckDBPyConnection, audience: str, run_id: str, now: dateti
             $audience, f.member_key, f.customer_key, case when f.state = 'unknown' then 'unknown' else 'present' end,
             case when f.state = 'unknown' then f.kind end, f.fields, f.payload_hash, $now,
             case when f.state = 'acknowledged' then cast($now as timestamp) end, $run_id
-        from work.outcome as f
+        from folded as f
         left join state.publish.delivered as d on d.audience = $audience and f.member_key = d.member_key
         where d.member_key is null and f.state in ('acknowledged', 'unknown') and f.kind > 1
         """,
         {"audience": audience, "run_id": run_id, "now": now},
     )
     con.execute(
-        "delete from state.publish.contact_ledger as c using work.outcome as f where c.run_id = $run_id "
+        "delete from state.publish.contact_ledger as c using folded as f where c.run_id = $run_id "
         "and c.audience = $audience and c.member_key = f.member_key and f.state in ('refused', 'not_sent')",
         key,
     )
     con.execute(
-        "update state.publish.dead_letter as l set resolved_at = $now from work.outcome as f "
+        "update state.publish.dead_letter as l set resolved_at = $now from folded as f "
         "where l.audience = $audience and l.resolved_at is null and l.customer_key = f.customer_key "
         "and f.state = 'acknowledged'",
         {"audience": audience, "now": now},
@@ -619,7 +632,9 @@ def fold(con: duckdb.DuckDBPyConnection, audience: str, run_id: str, now: dateti
 
 
 def _finish(con: duckdb.DuckDBPyConnection, audience: str, run_id: str, now: datetime) -> Outcome:
-    counts = dict(con.execute("select state, count(*) from work.outcome group by state").fetchall())
+    row = con.execute("select only_forced from state.publish.run where run_id = ?", [run_id]).fetchone()
+    is_whole = not (row and row[0])
+    counts = dict(con.execute("select state, count(*) from folded group by state").fetchall())
     trouble = con.execute(
         "select max(reason) from state.publish.batch where run_id = ? and audience = ? "
         "and state in ('unknown', 'not_sent')",
@@ -633,11 +648,12 @@ def _finish(con: duckdb.DuckDBPyConnection, audience: str, run_id: str, now: dat
         reason=trouble[0] if trouble else None,
     )
     con.execute(
-        "update state.publish.run set status = ?, finished_at = ?, reason = coalesce(?, reason), acknowledged = ?, "
-        "refused = ?, unknown = ?, not_sent = ? where run_id = ? and audience = ?",
+        "update state.publish.run set status = ?, finished_at = ?, acknowledged_at = ?, reason = coalesce(?, reason), "
+        "acknowledged = ?, refused = ?, unknown = ?, not_sent = ? where run_id = ? and audience = ?",
         [
             "done" if outcome.is_complete else "incomplete",
             now,
+            now if outcome.is_complete and is_whole else None,
             outcome.reason,
             outcome.acknowledged,
             outcome.refused,

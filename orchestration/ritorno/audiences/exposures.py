@@ -327,4 +327,3 @@ def _check_arms(audience: Audience) -> None:
         raise UnusableInput(f"{where}: the arm {HOLDOUT} is never sent; take it out")
     if not arms:
         raise UnusableInput(f"{where}: is empty: nobody would be sent; name the arms or leave arms out")
-

@@ -233,15 +233,21 @@ def _suppressed(con: duckdb.DuckDBPyConnection, key: bytes | None) -> None:
             on n.customer_key = p.customer_key
         where n.kind in ('email', 'phone')
         union
-        select customer_key, kind, value from work.candidates
+        select a.customer_key, h.kind, h.value
+        from inputs.account_addresses as h
+        inner join inputs.accounts as a on h.system = a.system and h.customer_id = a.customer_id
+        inner join (select customer_key from inputs.membership union select customer_key from work.known) as p
+            on a.customer_key = p.customer_key
+        union
+        select customer_key, kind, value from work.candidates where kind != 'account'
     """)
     while chunk := rows.fetchmany(50_000):
         hit = [[customer] for customer, kind, value in chunk if address_hash(key, kind, value) in known]
         if hit:
-            _insert(con.cursor(), "work.suppressed", ("customer_key",), hit)
+            insert_texts(con.cursor(), "work.suppressed", ("customer_key",), hit)
 
 
-def _insert(
+def insert_texts(
     con: duckdb.DuckDBPyConnection, table: str, columns: Sequence[str], rows: Sequence[Sequence[str | None]]
 ) -> None:
     """Insert rows of texts: as values where they are few, by Arrow where they are many."""
@@ -257,9 +263,7 @@ def _insert(
     con.unregister("ritorno_rows")
 
 
-def _member_ids(
-    con: duckdb.DuckDBPyConnection, audience: Audience, normalise: Normalise, strategy: Strategy
-) -> None:
+def _member_ids(con: duckdb.DuckDBPyConnection, audience: Audience, normalise: Normalise, strategy: Strategy) -> None:
     """What the destination calls each address that may be used (or each customer, where that is the key)."""
     _run(con, "create or replace table work.member_ids (kind varchar, value varchar, member_id varchar)")
     if audience.meta.key == "customer_key":
@@ -269,7 +273,7 @@ def _member_ids(
     reader = con.cursor().execute(wanted)
     while chunk := reader.fetchmany(50_000):
         rows = [(kind, value, strategy.member_id(normalise, kind, value)) for kind, value in chunk]
-        _insert(con, "work.member_ids", ("kind", "value", "member_id"), rows)
+        insert_texts(con, "work.member_ids", ("kind", "value", "member_id"), rows)
 
 
 def _decide(con: duckdb.DuckDBPyConnection, audience: Audience, now: datetime) -> None:
@@ -285,7 +289,8 @@ def _decide(con: duckdb.DuckDBPyConnection, audience: Audience, now: datetime) -
         with people as (
             select
                 coalesce(a.customer_key, m.customer_key) as customer_key,
-                max(m.reason) as segment_reason, max(m.fields) as fields, bool_or(a.customer_key is not null) as is_known
+                max(m.reason) as segment_reason, max(m.fields) as fields,
+                bool_or(a.customer_key is not null) as is_known
             from inputs.membership as m
             left join inputs.aliases as a on m.customer_key = a.alias
             group by 1
@@ -438,7 +443,8 @@ def _operations(
         "mirror": "'left'",
         "replace_file": "'left'",
         "upsert": "case when w.customer_key is not null then 'moved' end",
-        "append": "cast(null as varchar)",
+        # once there nobody is touched; but who may or may not be there is not to be there twice
+        "append": "case when w.customer_key is not null and k.state = 'unknown' then 'moved' end",
     }[mode]
     _run(
         con,
@@ -598,7 +604,9 @@ def guard_trips(
     """The guards that stop a plan of these sizes."""
     guards, trips = audience.meta.guards, []
     if members == 0 and not guards.allow_empty:
-        trips.append(GuardTrip("empty", f"segment {audience.segment} is empty, which is an error, not a send of 0 rows"))
+        trips.append(
+            GuardTrip("empty", f"segment {audience.segment} is empty, which is an error, not a send of 0 rows")
+        )
     elif wanted == 0 and not guards.allow_empty:
         trips.append(
             GuardTrip("empty", f"nobody of the {members:,} customers in segment {audience.segment} may be sent")

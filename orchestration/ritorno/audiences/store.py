@@ -39,6 +39,7 @@ TABLES: Mapping[str, Table] = {
         {
             "run_id": ("varchar not null", "Key, sortable by time."),
             "audience": ("varchar not null", "The exposure's name."),
+            "segment": ("varchar", "The segment it publishes."),
             "status": (
                 "varchar not null",
                 "planned (only shown), held (a guard stopped it), sending (under way, or killed), done, incomplete "
@@ -50,8 +51,10 @@ TABLES: Mapping[str, Table] = {
             "digest": ("varchar", "Hash of everything that the plan would change, for `ritorno approve`."),
             "started_at": ("timestamp not null", "When it was planned (UTC)."),
             "finished_at": ("timestamp", "When it ended."),
+            "acknowledged_at": ("timestamp", "When everything it planned was answered; null while anything is open."),
             "reason": ("varchar", "Why it was held or is incomplete; no personal data."),
             "approved": ("boolean", "Whether a person approved the plan over a guard."),
+            "only_forced": ("boolean", "Whether a guard stopped all but the removals that nothing may stop."),
             "members": ("bigint", "Customers in the segment."),
             "wanted": ("bigint", "Those of them whom the destination should hold."),
             "baseline": ("bigint", "Members that the destination held or may have held before."),
