@@ -140,7 +140,8 @@ def _from_state(
     mine = "customer_key in (select alias from me)"
 
     def rows(sql: str) -> list[Any]:
-        return con.execute(sql).fetchall()
+        found_rows: list[Any] = con.execute(sql).fetchall()
+        return found_rows
 
     there = dict(
         rows(

@@ -21,7 +21,8 @@ from ritorno.errors import UnusableInput
 
 Manifest = Mapping[str, Any]
 Mode = Literal["mirror", "upsert", "append", "replace_file"]
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 _CLOCK = re.compile(r"([01]\d|2[0-4]):([0-5]\d)\Z")
 _PERSONAL = frozenset({"email", "phone", "first_name", "last_name", "name", "address", "street", "birth_date"})
@@ -54,7 +55,7 @@ class SendWindow(_Strict):
 
     start: Annotated[str, Field(alias="from")] = "00:00"
     end: Annotated[str, Field(alias="to")] = "24:00"
-    days: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = Field(default_factory=lambda: list(WEEKDAYS))
+    days: list[Weekday] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
     @field_validator("start", "end")
     @classmethod
@@ -265,7 +266,8 @@ def _segment(file: str, name: str, node: Mapping[str, Any], manifest: Manifest) 
             f"{file}: audience {name}: depends_on: names {len(segments)} segments, it must be exactly one: "
             "depends_on: [ref('at_risk')]"
         )
-    return segments[0]
+    found: Mapping[str, Any] = segments[0]
+    return found
 
 
 def _experiment(file: str, name: str, segment: Mapping[str, Any]) -> Experiment | None:

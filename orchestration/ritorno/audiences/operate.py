@@ -297,7 +297,7 @@ def _from(moment: datetime) -> Callable[[], datetime]:
     return lambda: moment + (datetime.now(UTC) - began)
 
 
-def plan(context: Context, audience: Audience) -> tuple[Report, list[str], Sequence[tuple[str, str, str]]]:
+def plan(context: Context, audience: Audience) -> tuple[Report, list[str], Sequence[tuple[int, str, str]]]:
     """The plan, the doors that are closed now, and a sample of operations: kind, customer_key, reason."""
     with opened(context, audience) as (engine, doors):
         report = engine.plan()
@@ -343,11 +343,12 @@ def _plans(home: Home, digest: str) -> list[tuple[str, str, str]]:
     if not digest or not home.state.exists():
         return []
     with duckdb.connect(":memory:") as con, FileStore.of(home).attached(con):
-        return con.execute(
+        found: list[tuple[str, str, str]] = con.execute(
             "select audience, digest, arg_max(status, run_id) from state.publish.run where starts_with(digest, ?) "
             "group by audience, digest",
             [digest],
         ).fetchall()
+        return found
 
 
 def suppress(home: Home, kind: str, value: str, reason: str | None, key: bytes, now: datetime | None = None) -> bool:
