@@ -42,3 +42,28 @@ cast((extract(year from {{ end }}) - extract(year from {{ start }})) * 12 + (ext
 {% macro duckdb__date_series(first, last, unit) -%}
 (select cast(unnest(generate_series(cast({{ first }} as timestamp), cast({{ last }} as timestamp), interval '1 {{ unit }}')) as date) as series_date)
 {%- endmacro %}
+
+{#- the UTC TIMESTAMP of the wall clock's time, `minutes` after midnight of `day`, in the business time zone. A time that
+    the clocks skip is as much later; of one that occurs twice, the later. -#}
+{% macro business_instant(day, minutes=0) -%}{{ return(adapter.dispatch('business_instant', 'ritorno')(day, minutes)) }}{%- endmacro %}
+{% macro default__business_instant(day, minutes) -%}
+timezone('UTC', timezone('{{ var('business_timezone') }}', cast({{ day }} as timestamp) + cast({{ minutes }} as integer) * interval '1 minute'))
+{%- endmacro %}
+
+{#- hour 0 to 23 of a UTC TIMESTAMP in the business time zone -#}
+{% macro business_hour(instant) -%}{{ return(adapter.dispatch('business_hour', 'ritorno')(instant)) }}{%- endmacro %}
+{% macro default__business_hour(instant) -%}
+cast(extract(hour from timezone('{{ var('business_timezone') }}', timezone('UTC', {{ instant }}))) as integer)
+{%- endmacro %}
+
+{#- whole seconds from `start` to `end`, both TIMESTAMP, fractions of a second cut off each -#}
+{% macro seconds_between(start, end) -%}{{ return(adapter.dispatch('seconds_between', 'ritorno')(start, end)) }}{%- endmacro %}
+{% macro duckdb__seconds_between(start, end) -%}date_diff('second', {{ start }}, {{ end }}){%- endmacro %}
+
+{#- TIMESTAMP plus whole seconds -#}
+{% macro add_seconds(instant, seconds) -%}{{ return(adapter.dispatch('add_seconds', 'ritorno')(instant, seconds)) }}{%- endmacro %}
+{% macro default__add_seconds(instant, seconds) -%}({{ instant }} + ({{ seconds }}) * interval '1 second'){%- endmacro %}
+
+{#- day of the week, 1 Monday to 7 Sunday -#}
+{% macro iso_weekday(day) -%}{{ return(adapter.dispatch('iso_weekday', 'ritorno')(day)) }}{%- endmacro %}
+{% macro default__iso_weekday(day) -%}cast(extract(isodow from {{ day }}) as integer){%- endmacro %}

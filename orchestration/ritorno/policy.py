@@ -69,10 +69,56 @@ def _statuses(values: list[str]) -> list[str]:
     return values
 
 
+def _scale(value: list[int]) -> list[int]:
+    if len(value) != 2 or value[0] >= value[1]:
+        raise ValueError(f"{value!r} is no scale: give the lowest and the highest value, such as [1, 5]")
+    return value
+
+
+def _names(values: list[str]) -> list[str]:
+    for value in values:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", value):
+            raise ValueError(f"{value!r} must be of lower-case letters, digits and underscores, as events are compared so")
+    return values
+
+
+def _preferences(value: dict[str, PreferenceColumn]) -> dict[str, PreferenceColumn]:
+    for name in value:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in {"customer_key", "preferences_stated_at"}:
+            raise ValueError(f"{name!r} can't be a column: use lower-case letters, digits and underscores")
+    return value
+
+
+class PreferenceColumn(BaseModel):
+    """A column read from the JSON of crm_contacts.preferences."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    path: Annotated[str, Field(pattern=r"^\$(\.[A-Za-z_][A-Za-z0-9_]*)+$")]
+    type: Literal["text", "integer", "number", "boolean", "date", "list"]
+
+
 Currency = Annotated[str, AfterValidator(_currency)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Region = Annotated[str, AfterValidator(_region)]
 Statuses = Annotated[list[str], AfterValidator(_statuses)]
+Scale = Annotated[list[int], AfterValidator(_scale)]
+Names = Annotated[list[str], AfterValidator(_names)]
+Touchpoint = Literal[
+    "first_contact",
+    "order",
+    "refund",
+    "ticket_opened",
+    "ticket_resolved",
+    "review",
+    "nps_response",
+    "campaign_assigned",
+    "message_sent",
+    "message_opened",
+    "message_clicked",
+    "unsubscribed",
+    "subscription",
+]
 Days = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -150,6 +196,28 @@ class PolicyValues(BaseModel):
     campaign_power: Annotated[float, Field(gt=0.5, lt=1)]
     campaign_sample_ratio_alarm: Annotated[float, Field(gt=0, lt=0.5)]
 
+    support_default_priority: str
+    support_deadline_days: Annotated[int, Field(ge=1, le=3660)]
+    csat_scale: Scale
+    csat_satisfied_from: int
+    support_effect_days: Annotated[int, Field(ge=1)]
+    support_effect_min_controls: Annotated[int, Field(ge=1)]
+
+    review_scale: Scale
+    review_low_rating: int
+    review_answer_days: Annotated[int, Field(ge=1)]
+    review_reply_types: Names
+    review_request_types: Names
+    review_request_days: Annotated[int, Field(ge=1)]
+
+    contact_channels: Names
+    marketing_purposes: Names
+    machine_reaction_seconds: Annotated[int, Field(ge=0, le=3600)]
+    best_hour_min_events: Annotated[int, Field(ge=1)]
+
+    preference_columns: Annotated[dict[str, PreferenceColumn], AfterValidator(_preferences)]
+    journey_touchpoints: Annotated[list[Touchpoint], Field(min_length=1)]
+
     quarantine_limit: Share
     quarantine_retention_days: Annotated[int, Field(ge=1)]
     data_quality_listed_rows: Annotated[int, Field(ge=0)]
@@ -174,6 +242,10 @@ class PolicyValues(BaseModel):
             low, high = getattr(self, lower), getattr(self, upper)
             if high <= low:
                 yield f"{upper} ({high}) must be greater than {lower} ({low}): who lapses was at risk before"
+        for value, scale in (("csat_satisfied_from", "csat_scale"), ("review_low_rating", "review_scale")):
+            bounds, chosen = getattr(self, scale), getattr(self, value)
+            if not bounds[0] <= chosen <= bounds[1]:
+                yield f"{value} ({chosen}) must lie within {scale} ({bounds[0]} to {bounds[1]})"
         both = sorted(set(self.invalid_order_statuses) & set(self.known_order_statuses))
         if both:
             yield f"{', '.join(both)} stands in invalid_order_statuses and in known_order_statuses: keep it in one"

@@ -34,6 +34,12 @@ INPUTS: Mapping[str, str] = {
         "customer_key varchar, has_active_subscription boolean, is_paused boolean, paused_since date, "
         "paused_too_long_since date, mrr decimal(18, 2), paused_mrr decimal(18, 2)"
     ),
+    "int_care__customers": "customer_key varchar, open_tickets bigint, last_ticket_at timestamp, last_csat integer",
+    "int_reviews__customers": "customer_key varchar, reviews bigint, last_rating integer",
+    "int_channels__customers": (
+        "customer_key varchar, preferred_channel varchar, last_touch_at timestamp, is_reachable_email boolean, "
+        "is_reachable_sms boolean, is_reachable_push boolean, is_reachable_post boolean"
+    ),
 }
 
 

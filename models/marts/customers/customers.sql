@@ -60,6 +60,24 @@ customer_loyalty as (
 
 ),
 
+customer_care as (
+
+    select * from {{ ref('int_care__customers') }}
+
+),
+
+customer_reviews as (
+
+    select * from {{ ref('int_reviews__customers') }}
+
+),
+
+customer_channels as (
+
+    select * from {{ ref('int_channels__customers') }}
+
+),
+
 -- who was deleted or erased stays for the sake of the revenue, and only for that
 known_customers as (
 
@@ -70,7 +88,6 @@ known_customers as (
         identity_customers.company,
         identity_customers.acquisition_channel,
         identity_customers.birth_year,
-        identity_customers.preferred_channel,
         identity_customers.first_seen_at,
         identity_customers.is_tombstone
     from identity_customers
@@ -138,6 +155,17 @@ joined as (
         customer_loyalty.loyalty_next_tier,
         customer_loyalty.points_to_next_tier,
         customer_loyalty.spend_to_next_tier,
+        customer_care.last_ticket_at,
+        customer_care.last_csat,
+        customer_reviews.last_rating,
+        customer_channels.preferred_channel,
+        customer_channels.last_touch_at,
+        coalesce(customer_care.open_tickets, 0) as open_tickets,
+        coalesce(customer_reviews.reviews, 0) as reviews,
+        coalesce(customer_channels.is_reachable_email, false) as is_reachable_email,
+        coalesce(customer_channels.is_reachable_sms, false) as is_reachable_sms,
+        coalesce(customer_channels.is_reachable_push, false) as is_reachable_push,
+        coalesce(customer_channels.is_reachable_post, false) as is_reachable_post,
         coalesce(customer_subscriptions.has_active_subscription, false) as has_active_subscription,
         coalesce(customer_subscriptions.is_paused, false) as is_paused,
         coalesce(customer_subscriptions.mrr, 0) as mrr,
@@ -171,6 +199,9 @@ joined as (
     left join customer_subscriptions on known_customers.customer_key = customer_subscriptions.customer_key
     left join customer_nps on known_customers.customer_key = customer_nps.customer_key
     left join customer_loyalty on known_customers.customer_key = customer_loyalty.customer_key
+    left join customer_care on known_customers.customer_key = customer_care.customer_key
+    left join customer_reviews on known_customers.customer_key = customer_reviews.customer_key
+    left join customer_channels on known_customers.customer_key = customer_channels.customer_key
 
 ),
 
@@ -237,6 +268,18 @@ final as (
         cast(loyalty_next_tier as {{ type_string() }}) as loyalty_next_tier,
         cast(points_to_next_tier as bigint) as points_to_next_tier,
         cast(spend_to_next_tier as {{ type_money() }}) as spend_to_next_tier,
+        -- care and reviews
+        cast(open_tickets as bigint) as open_tickets,
+        cast(last_ticket_at as timestamp) as last_ticket_at,
+        cast(last_csat as integer) as last_csat,
+        cast(reviews as bigint) as reviews,
+        cast(last_rating as integer) as last_rating,
+        -- channels
+        cast(last_touch_at as timestamp) as last_touch_at,
+        cast(is_reachable_email as boolean) as is_reachable_email,
+        cast(is_reachable_sms as boolean) as is_reachable_sms,
+        cast(is_reachable_push as boolean) as is_reachable_push,
+        cast(is_reachable_post as boolean) as is_reachable_post,
         {{ as_of_date() }} as as_of_date
     from joined
 

@@ -63,6 +63,12 @@ subscription_checks as (
 
 ),
 
+crm_checks as (
+
+    select * from {{ ref('int_quality__crm_checks') }}
+
+),
+
 landed_counts as (
 
     select
@@ -428,6 +434,8 @@ checks as (
     select * from listed_items
     union all
     select * from subscription_checks
+    union all
+    select * from crm_checks
 
 ),
 

@@ -1,0 +1,38 @@
+{#- Reading JSON that is stored as text. Paths are those of a policy: $.name or $.name.name. -#}
+
+{#- what stands at the path: text, integer, number, boolean, list, object, null (there, and null) or null (not there) -#}
+{% macro json_kind(document, path) -%}{{ return(adapter.dispatch('json_kind', 'ritorno')(document, path)) }}{%- endmacro %}
+{% macro duckdb__json_kind(document, path) -%}
+case json_type({{ document }}, '{{ path }}')
+    when 'VARCHAR' then 'text'
+    when 'BIGINT' then 'integer'
+    when 'UBIGINT' then 'integer'
+    when 'DOUBLE' then 'number'
+    when 'BOOLEAN' then 'boolean'
+    when 'ARRAY' then 'list'
+    when 'OBJECT' then 'object'
+    when 'NULL' then 'null'
+end
+{%- endmacro %}
+
+{#- the value at the path as text; a list or object as JSON text -#}
+{% macro json_text(document, path) -%}{{ return(adapter.dispatch('json_text', 'ritorno')(document, path)) }}{%- endmacro %}
+{% macro duckdb__json_text(document, path) -%}json_extract_string({{ document }}, '{{ path }}'){%- endmacro %}
+
+{#- rows (document_key, item_number, item): the items of lists given as JSON text; items that are no scalar are left out -#}
+{% macro json_list_items(relation, key, document) -%}{{ return(adapter.dispatch('json_list_items', 'ritorno')(relation, key, document)) }}{%- endmacro %}
+{% macro duckdb__json_list_items(relation, key, document) -%}
+(
+    select
+        {{ key }} as document_key,
+        generate_subscripts(json_extract({{ document }}, '$[*]'), 1) as item_number,
+        json_extract_string(unnest(json_extract({{ document }}, '$[*]')), '$') as item
+    from {{ relation }}
+)
+{%- endmacro %}
+
+{#- rows (system, name): the names at the top of JSON objects given as text, one row per document and name -#}
+{% macro json_names(relation, document) -%}{{ return(adapter.dispatch('json_names', 'ritorno')(relation, document)) }}{%- endmacro %}
+{% macro duckdb__json_names(relation, document) -%}
+(select system, unnest(json_keys({{ document }})) as name from {{ relation }})
+{%- endmacro %}
