@@ -78,7 +78,9 @@ def _scale(value: list[int]) -> list[int]:
 def _names(values: list[str]) -> list[str]:
     for value in values:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", value):
-            raise ValueError(f"{value!r} must be of lower-case letters, digits and underscores, as events are compared so")
+            raise ValueError(
+                f"{value!r} must be of lower-case letters, digits and underscores, as events are compared so"
+            )
     return values
 
 
