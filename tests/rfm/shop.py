@@ -34,6 +34,14 @@ INPUTS: Mapping[str, str] = {
         "customer_key varchar, has_active_subscription boolean, is_paused boolean, paused_since date, "
         "paused_too_long_since date, mrr decimal(18, 2), paused_mrr decimal(18, 2)"
     ),
+    "int_nps__customers": (
+        "customer_key varchar, nps_score bigint, nps_scale varchar, nps_group varchar, nps_responded_at timestamp"
+    ),
+    "int_loyalty__customers": (
+        "customer_key varchar, loyalty_tier varchar, loyalty_tier_since date, loyalty_points bigint, "
+        "loyalty_points_expiring_30d bigint, loyalty_next_tier varchar, points_to_next_tier bigint, "
+        "spend_to_next_tier decimal(18, 2)"
+    ),
     "int_care__customers": "customer_key varchar, open_tickets bigint, last_ticket_at timestamp, last_csat integer",
     "int_reviews__customers": "customer_key varchar, reviews bigint, last_rating integer",
     "int_channels__customers": (
