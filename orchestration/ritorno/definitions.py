@@ -24,7 +24,9 @@ from ritorno.dbt import DbtProject, Manifest, Stage, marts, stages, with_stage_t
 from ritorno.errors import RitornoError
 from ritorno.home import Home
 from ritorno.policy import load_policy
-from ritorno.quality import ExpectedCheck, expected_checks
+from ritorno.quality import CheckResult, ExpectedCheck, expected_checks
+from ritorno.segments import shares
+from ritorno.segments.definitions import load_segments, segment_nodes
 from ritorno.session import TRANSIENT, Run, active, active_run
 from ritorno.steps import PythonStep
 
@@ -83,6 +85,7 @@ class Session(dg.ConfigurableResource):  # type: ignore[type-arg]
             forget=self.forget,
             backdate=self.backdate,
         )
+        load_segments(MANIFEST)
         with lock.hold(request.home, on_wait=say):
             request.refuse_backdating()
             run = Run(request)
@@ -181,23 +184,28 @@ def _checks(stage: str, known: Mapping[str, dg.AssetKey]) -> dg.AssetsDefinition
     )
     def check_stage(context: dg.AssetExecutionContext, session: Session) -> Iterator[Any]:
         results = guarded(lambda: pipeline.check(session.run, stage))
-        for result in results:
-            key = known.get(result.table)
-            if key and dg.AssetCheckKey(key, result.check_name) in context.selected_asset_check_keys:
-                yield dg.AssetCheckResult(
-                    passed=result.success,
-                    asset_key=key,
-                    check_name=result.check_name,
-                    severity=(
-                        dg.AssetCheckSeverity.ERROR if result.severity == "critical" else dg.AssetCheckSeverity.WARN
-                    ),
-                    metadata={"observed": result.observed, "expected": result.expected, "why": result.reason},
-                )
+        yield from _shown(context, results, known)
         guarded(lambda: pipeline.stop_if_blocked(stage, results))
         if checked_key(stage) in context.selected_asset_keys:
             yield dg.MaterializeResult(asset_key=checked_key(stage), metadata={"checks": len(results)})
 
     return check_stage
+
+
+def _shown(
+    context: dg.AssetExecutionContext, results: Sequence[CheckResult], known: Mapping[str, dg.AssetKey]
+) -> Iterator[dg.AssetCheckResult]:
+    """The results that this run asked for, as Dagster's."""
+    for result in results:
+        key = known.get(result.table)
+        if key and dg.AssetCheckKey(key, result.check_name) in context.selected_asset_check_keys:
+            yield dg.AssetCheckResult(
+                passed=result.success,
+                asset_key=key,
+                check_name=result.check_name,
+                severity=dg.AssetCheckSeverity.ERROR if result.severity == "critical" else dg.AssetCheckSeverity.WARN,
+                metadata={"observed": result.observed, "expected": result.expected, "why": result.reason},
+            )
 
 
 # --- dbt models
@@ -328,6 +336,40 @@ def _step_assets(step: PythonStep) -> dg.AssetsDefinition:
     return run_step
 
 
+# --- segments
+
+SEGMENTS = {node["name"]: TRANSLATOR.get_asset_key(node) for node in segment_nodes(MANIFEST)}
+
+
+@dg.multi_asset(
+    name="check_segments",
+    specs=[
+        dg.AssetSpec(
+            checked_key(shares.STAGE),
+            deps=[*SEGMENTS.values(), dg.AssetKey(["segment_state", "sizes"])],
+            description="Each segment has the share of all people that its YAML expects.",
+            group_name="checked",
+            kinds={"python"},
+            skippable=True,
+        )
+    ],
+    check_specs=[
+        dg.AssetCheckSpec(shares.CHECK, asset=key, description="Its share of all people is what its YAML expects.")
+        for key in SEGMENTS.values()
+    ],
+    allow_arbitrary_check_specs=True,
+    can_subset=True,
+    pool=POOL,
+)
+def check_segments(context: dg.AssetExecutionContext, session: Session) -> Iterator[Any]:
+    """Hold each segment against `expect` of its YAML."""
+    results = guarded(lambda: pipeline.check_segments(session.run, MANIFEST))
+    yield from _shown(context, results, SEGMENTS)
+    guarded(lambda: pipeline.stop_if_blocked(shares.STAGE, results))
+    if checked_key(shares.STAGE) in context.selected_asset_keys:
+        yield dg.MaterializeResult(asset_key=checked_key(shares.STAGE), metadata={"checks": len(results)})
+
+
 # --- publishing
 
 MARTS = marts(MANIFEST)
@@ -338,7 +380,7 @@ MARTS = marts(MANIFEST)
     specs=[
         dg.AssetSpec(
             dg.AssetKey(["published", mart["name"]]),
-            deps=[TRANSLATOR.get_asset_key(mart), checked_key("marts")],
+            deps=[TRANSLATOR.get_asset_key(mart), checked_key("marts"), checked_key(shares.STAGE)],
             description=mart["description"],
             group_name="published",
             kinds={"duckdb", "parquet"},
@@ -362,6 +404,23 @@ def publish(context: dg.AssetExecutionContext, session: Session) -> Iterator[dg.
                 "file": dg.MetadataValue.path(str(session.run.home.runs / published.run_id / "marts.duckdb")),
             },
         )
+
+
+WRITTEN = dg.AssetKey(["state", "written"])
+"""What waits until the state of the day is written: sending."""
+
+
+@dg.asset(
+    key=WRITTEN,
+    deps=[dg.AssetKey(["published", mart["name"]]) for mart in MARTS],
+    description="What outlives the warehouse (stays in segments), written last, in one transaction, by as-of date.",
+    group_name="state",
+    kinds={"duckdb"},
+    pool=POOL,
+)
+def write_state(context: dg.AssetExecutionContext, session: Session) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    """Write the state store."""
+    return dg.MaterializeResult(metadata=dict(guarded(lambda: pipeline.write_state(session.run))))
 
 
 # --- the job, and when it starts
@@ -434,7 +493,9 @@ def _definitions() -> dg.Definitions:
             *[_stage_assets(stage) for stage in STAGES.dbt if stage.nodes],
             *[_step_assets(step) for step in steps],
             _checks("marts", built),
+            check_segments,
             publish,
+            write_state,
         ],
         jobs=[refresh],
         schedules=[daily],

@@ -19,6 +19,10 @@ from ritorno.home import Home
 from ritorno.landing import Source
 from ritorno.policy import load_policy
 from ritorno.quality import CheckResult, blocking, run_suites
+from ritorno.quality.history import record as record_checks
+from ritorno.segments import shares as segment_shares
+from ritorno.segments import store as segment_store
+from ritorno.segments.definitions import load_segments
 from ritorno.session import Request, Run, yesterday
 from ritorno.step_context import StepContext
 from ritorno.steps import STEPS, PythonStep
@@ -215,6 +219,43 @@ def run_step(run: Run, step: PythonStep, manifest: Manifest) -> Mapping[str, Any
             )
         counts.update(figures)
         return figures
+
+
+def check_segments(run: Run, manifest: Manifest) -> Sequence[CheckResult]:
+    """Hold each segment's share of all people against what its YAML expects."""
+    with run.step("check_segments") as counts:
+        with warehouse(run) as con:
+            results = segment_shares.check(con, load_segments(manifest), run.request.policy.values, run.request.as_of)
+        if run.writes_state:
+            record_checks(run.home.state, segment_shares.STAGE, run.run_id, run.request.as_of, results, {})
+        failed = blocking(results)
+        counts.update(checks=len(results), failed=len(failed), warnings=sum(not result.success for result in results))
+        for result in results:
+            if not result.success and not result.blocks:
+                run.note(f"warning: {result.message}")
+        if failed:
+            run.stop("check_segments", _blocked(failed))
+        return results
+
+
+def write_state(run: Run) -> Mapping[str, Any]:
+    """Write what outlives the warehouse: last of all, when everything is checked and published.
+
+    A run of a past day writes nothing. If this fails the marts are published and the state is that of the run before:
+    a repeat of the day writes it, and without one the next day's run goes on from the day before.
+    """
+    with run.step("write_state") as counts:
+        if run.stopped is not None:
+            raise CheckFailed(run.stopped.reason)
+        if not run.writes_state:
+            run.detail("write_state", "a newer day is published: nothing is remembered of this one")
+            return {}
+        saved = segment_store.save(run.home, run.request.as_of, run.run_id)
+        if saved is None:
+            run.note(f"segment state of a later day than {run.request.as_of} stands: nothing was written over it")
+            return {}
+        counts.update(saved)
+        return saved
 
 
 def publish(run: Run, marts: Sequence[Mapping[str, Any]]) -> publishing.PublishedRun:

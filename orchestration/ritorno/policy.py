@@ -220,6 +220,17 @@ class PolicyValues(BaseModel):
     preference_columns: Annotated[dict[str, PreferenceColumn], AfterValidator(_preferences)]
     journey_touchpoints: Annotated[list[Touchpoint], Field(min_length=1)]
 
+    segment_second_order_after_days: Days
+    segment_win_back_within_days: Annotated[int, Field(ge=1)]
+    segment_pause_ending_days: Days
+    segment_replenish_before_days: Days
+    segment_replenish_after_days: Days
+    segment_key_account_top_share: Annotated[float, Field(gt=0, le=1)]
+    segment_entrants_within_days: Annotated[int, Field(ge=1)]
+    segment_nps_within_days: Annotated[int, Field(ge=1)]
+    segment_next_tier_share: Annotated[float, Field(gt=0, le=1)]
+    segment_expect_min_customers: Annotated[int, Field(ge=1)]
+
     quarantine_limit: Share
     quarantine_retention_days: Annotated[int, Field(ge=1)]
     data_quality_listed_rows: Annotated[int, Field(ge=0)]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ritorno import lock
 from ritorno.errors import RitornoError, UnusableInput
 from ritorno.home import Home
+from ritorno.segments.definitions import load_segments
 from ritorno.session import Progress, Request, Run, active
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def _execute(run: Run) -> None:
     with run.step("prepare"):
         # The manifest is renewed here, so that the definitions find it fresh; Dagster and dbt are imported by now.
         assert run.dbt.parsed is not None
+        load_segments(run.dbt.manifest())  # refuses what a segment's YAML can't mean, before anything is read
         from dagster import DagsterInstance
 
         from ritorno.definitions import JOB, defs

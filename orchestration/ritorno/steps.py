@@ -15,6 +15,7 @@ import duckdb
 from ritorno.experiments import step as experiments
 from ritorno.identity import step as identity
 from ritorno.loyalty import step as loyalty
+from ritorno.segments import step as segments
 from ritorno.step_context import StepContext
 from ritorno.value import step as value
 
@@ -76,5 +77,21 @@ STEPS: tuple[PythonStep, ...] = (
         outputs=experiments.OUTPUTS,
         ensure=experiments.ensure,
         run=experiments.run,
+    ),
+    PythonStep(
+        name="published_history",
+        description="Up to which day the audiences of a segment were acknowledged, from the state store.",
+        inputs=(),
+        outputs=segments.HISTORY_OUTPUTS,
+        ensure=segments.ensure_history,
+        run=segments.run_history,
+    ),
+    PythonStep(
+        name="segment_membership",
+        description="Who is in each segment: eligibility with grace, cooldown, exclusive groups and yesterday's state.",
+        inputs=segments.inputs,
+        outputs=segments.OUTPUTS,
+        ensure=segments.ensure,
+        run=segments.run,
     ),
 )

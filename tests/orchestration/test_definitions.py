@@ -39,10 +39,10 @@ def test_a_refresh_is_land_check_build_check_publish_and_nothing_runs_in_two_pie
     assert len(steps) == len(set(steps))
     stages = [stage.name for stage in definitions.STAGES.dbt]
     assert steps[:3] == ["land", "check_raw", stages[0]]
-    assert steps[-2:] == ["check_marts", "publish"]
+    assert steps[-3:] == ["check_marts", "publish", "write_state"]
     assert [step for step in steps if step in stages] == stages
     between = {step.name for after in definitions.STAGES.steps.values() for step in after}
-    assert set(steps) == {"land", "check_raw", *stages, *between, "check_marts", "publish"}
+    assert set(steps) == {"land", "check_raw", *stages, *between, "check_segments", "check_marts", "publish", "write_state"}
 
 
 def test_every_published_mart_waits_for_its_model_and_all_checks_and_has_a_freshness_policy(
