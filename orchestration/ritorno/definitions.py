@@ -319,7 +319,7 @@ def _step_assets(step: PythonStep) -> dg.AssetsDefinition:
         specs=[
             dg.AssetSpec(
                 dg.AssetKey(output.split(".")),
-                deps=[_model_key(name) for name in step.reads(MANIFEST)],
+                deps=[_model_key(name) for name in step.reads(MANIFEST)] or [checked_key("raw")],
                 description=step.description,
                 group_name=step.name,
                 kinds={"python", "duckdb"},
