@@ -410,12 +410,17 @@ WRITTEN = dg.AssetKey(["state", "written"])
 """What waits until the state of the day is written: sending."""
 
 
-@dg.asset(
-    key=WRITTEN,
-    deps=[dg.AssetKey(["published", mart["name"]]) for mart in MARTS],
-    description="What outlives the warehouse (stays in segments), written last, in one transaction, by as-of date.",
-    group_name="state",
-    kinds={"duckdb"},
+@dg.multi_asset(
+    name="write_state",
+    specs=[
+        dg.AssetSpec(
+            WRITTEN,
+            deps=[dg.AssetKey(["published", mart["name"]]) for mart in MARTS],
+            description="What outlives the warehouse (stays in segments), written last, in one transaction, by as-of.",
+            group_name="state",
+            kinds={"duckdb"},
+        )
+    ],
     pool=POOL,
 )
 def write_state(context: dg.AssetExecutionContext, session: Session) -> dg.MaterializeResult:  # type: ignore[type-arg]

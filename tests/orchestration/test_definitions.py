@@ -42,7 +42,16 @@ def test_a_refresh_is_land_check_build_check_publish_and_nothing_runs_in_two_pie
     assert steps[-3:] == ["check_marts", "publish", "write_state"]
     assert [step for step in steps if step in stages] == stages
     between = {step.name for after in definitions.STAGES.steps.values() for step in after}
-    assert set(steps) == {"land", "check_raw", *stages, *between, "check_segments", "check_marts", "publish", "write_state"}
+    assert set(steps) == {
+        "land",
+        "check_raw",
+        *stages,
+        *between,
+        "check_segments",
+        "check_marts",
+        "publish",
+        "write_state",
+    }
 
 
 def test_every_published_mart_waits_for_its_model_and_all_checks_and_has_a_freshness_policy(
