@@ -189,6 +189,9 @@ class PolicyValues(BaseModel):
 
     loyalty_point_value: Annotated[float, Field(ge=0)]
 
+    referral_window_days: Annotated[int, Field(ge=1)]
+    referral_accept_registered: bool
+
     holdout_arms: Annotated[Statuses, Field(min_length=1)]
     campaign_window_days: Days
     campaign_open_window_days: Annotated[int, Field(ge=1)]

@@ -42,6 +42,10 @@ INPUTS: Mapping[str, str] = {
         "loyalty_points_expiring_30d bigint, loyalty_next_tier varchar, points_to_next_tier bigint, "
         "spend_to_next_tier decimal(18, 2)"
     ),
+    "int_referrals__customers": (
+        "customer_key varchar, referrals_made bigint, referrals_converted bigint, is_referred boolean, "
+        "referred_by varchar"
+    ),
     "int_care__customers": "customer_key varchar, open_tickets bigint, last_ticket_at timestamp, last_csat integer",
     "int_reviews__customers": "customer_key varchar, reviews bigint, last_rating integer",
     "int_channels__customers": (

@@ -60,6 +60,12 @@ customer_loyalty as (
 
 ),
 
+customer_referrals as (
+
+    select * from {{ ref('int_referrals__customers') }}
+
+),
+
 customer_care as (
 
     select * from {{ ref('int_care__customers') }}
@@ -155,6 +161,10 @@ joined as (
         customer_loyalty.loyalty_next_tier,
         customer_loyalty.points_to_next_tier,
         customer_loyalty.spend_to_next_tier,
+        customer_referrals.referred_by,
+        coalesce(customer_referrals.referrals_made, 0) as referrals_made,
+        coalesce(customer_referrals.referrals_converted, 0) as referrals_converted,
+        coalesce(customer_referrals.is_referred, false) as is_referred,
         customer_care.last_ticket_at,
         customer_care.last_csat,
         customer_reviews.last_rating,
@@ -199,6 +209,7 @@ joined as (
     left join customer_subscriptions on known_customers.customer_key = customer_subscriptions.customer_key
     left join customer_nps on known_customers.customer_key = customer_nps.customer_key
     left join customer_loyalty on known_customers.customer_key = customer_loyalty.customer_key
+    left join customer_referrals on known_customers.customer_key = customer_referrals.customer_key
     left join customer_care on known_customers.customer_key = customer_care.customer_key
     left join customer_reviews on known_customers.customer_key = customer_reviews.customer_key
     left join customer_channels on known_customers.customer_key = customer_channels.customer_key
@@ -268,6 +279,11 @@ final as (
         cast(loyalty_next_tier as {{ type_string() }}) as loyalty_next_tier,
         cast(points_to_next_tier as bigint) as points_to_next_tier,
         cast(spend_to_next_tier as {{ type_money() }}) as spend_to_next_tier,
+        -- referrals
+        cast(referrals_made as bigint) as referrals_made,
+        cast(referrals_converted as bigint) as referrals_converted,
+        cast(is_referred as boolean) as is_referred,
+        cast(referred_by as {{ type_string() }}) as referred_by,
         -- care and reviews
         cast(open_tickets as bigint) as open_tickets,
         cast(last_ticket_at as timestamp) as last_ticket_at,

@@ -63,6 +63,12 @@ subscription_checks as (
 
 ),
 
+loyalty_checks as (
+
+    select * from {{ ref('int_loyalty__checks') }}
+
+),
+
 crm_checks as (
 
     select * from {{ ref('int_quality__crm_checks') }}
@@ -434,6 +440,8 @@ checks as (
     select * from listed_items
     union all
     select * from subscription_checks
+    union all
+    select * from loyalty_checks
     union all
     select * from crm_checks
 
