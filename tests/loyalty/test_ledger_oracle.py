@@ -106,7 +106,7 @@ def test_what_happened_up_to_a_day_does_not_depend_on_what_came_later(drawn, day
 TIERS = (
     Tier("basic", 0, "points", 0, None, 0),
     Tier("silver", 1, "points", 10, 2, 15),
-    Tier("gold", 2, "spend", 100, 1, 0),
+    Tier("gold", 2, "spend", 100, 1, 45),  # its grace outlasts its next review
     Tier("black", 3, "points", 30, 3, 40),
 )
 days = st.integers(0, 400).map(lambda n: START.date() + timedelta(days=n))
@@ -140,3 +140,31 @@ def test_a_review_at_the_end_of_a_month_stays_at_its_end():
     changes = [Change(date(2024, 1, 31), points=10), Change(date(2024, 3, 30), points=-10)]
     (joined, silver, down) = stays(Qualifying(changes, tiers), date(2024, 1, 1), date(2024, 12, 31))
     assert (joined.until, silver.review_on, down.since) == (date(2024, 1, 31), date(2024, 3, 31), date(2024, 4, 1))
+
+
+def _event(key: str, kind: str, points: int, day: int, order: str | None = None) -> Event:
+    at = START + timedelta(days=day)
+    return Event(key, kind, points, at, at.date(), oracle.months_later(at.date(), 12), None, order)
+
+
+def test_of_a_redemption_given_back_in_part_the_youngest_points_come_back():
+    drawn = [
+        _event("old", "earn", 5, 0),
+        _event("young", "earn", 5, 1),
+        _event("reward", "redeem", -8, 2, "o1"),
+        _event("return", "reverse", 4, 3, "o1"),
+    ]
+    assert [(entry.lot, entry.points) for entry in post(drawn).entries[-2:]] == [("young", 3), ("old", 1)]
+
+
+def test_a_returned_order_whose_points_are_spent_takes_the_oldest_others_and_forgives_the_rest():
+    drawn = [
+        _event("bought", "earn", 10, 0, "o1"),
+        _event("reward", "redeem", -8, 1),
+        _event("other", "earn", 3, 2),
+        _event("return", "reverse", -10, 3, "o1"),
+    ]
+    posting = post(drawn)
+    assert [(entry.lot, entry.points) for entry in posting.entries[-2:]] == [("bought", -2), ("other", -3)]
+    assert (posting.entries[-1].balance, posting.verdicts[-1].unrecovered) == (0, 5)
+    assert sum(one.points for one in posting.qualifications) == 3

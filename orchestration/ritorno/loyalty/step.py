@@ -96,7 +96,7 @@ def run(context: StepContext) -> dict[str, Any]:
     warehouse.execute("create schema if not exists loyalty")
     for name in _TABLES:
         warehouse.execute(f"create or replace table loyalty.{name} ({_columns(name)})")
-    tiers = read_tiers(warehouse.execute(f"select * from {_TIERS} order by audience, tier_rank").fetch_arrow_table())
+    tiers = read_tiers(warehouse.execute(f"select * from {_TIERS} order by audience, tier_rank").to_arrow_table())
     parts = -(-_count(warehouse, _EVENTS) // EVENTS_PER_PART)
     for part in range(parts):
         found = _Rows()

@@ -131,7 +131,7 @@ def _stay(qualifying: Qualifying, tier: Tier, since: date, cause: str, as_of: da
     up = qualifying.first_after(since, tier.rank + 1)
     if up is not None and up > as_of:
         up = None
-    reviews, kept_on = 0, since
+    reviews = 0
     while True:
         reviews += 1
         review_on = None if tier.review_months is None else add_months(since, reviews * tier.review_months)
@@ -139,14 +139,13 @@ def _stay(qualifying: Qualifying, tier: Tier, since: date, cause: str, as_of: da
             return Stay(tier, since, up, cause, review_on, None)
         if review_on is None or review_on > as_of:
             return Stay(tier, since, None, cause, review_on, None)
-        if review_on <= kept_on or qualifying.tier(review_on).rank >= tier.rank:
+        if qualifying.tier(review_on).rank >= tier.rank:
             continue
         grace_until = review_on + tier.grace_days * DAY
         regained = qualifying.first_after(review_on, tier.rank)
         if regained is not None and regained <= min(grace_until, as_of):
             if up is not None and up <= regained:
                 return Stay(tier, since, up, cause, review_on, grace_until)
-            kept_on = regained
             continue
         until = grace_until + DAY
         return Stay(tier, since, until if until <= as_of else None, cause, review_on, grace_until)
