@@ -90,7 +90,11 @@ comparable as (
         order_quarter,
         least(last_followed_day, coalesce(gap - 1, last_followed_day), coalesce(days_since_order - 1, last_followed_day))
             as last_day,
-        greatest(gap - {{ window_days }}, 0) as first_day_bought_after
+        -- engines differ in what greatest makes of null: who never bought again is no 0
+        case
+            when gap > {{ window_days }} then gap - {{ window_days }}
+            when gap is not null then 0
+        end as first_day_bought_after
     from episodes
     where last_followed_day >= 0
 
