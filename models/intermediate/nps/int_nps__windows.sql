@@ -1,5 +1,6 @@
 {#- The periods that have begun since the first answer: calendar months, quarters and years, and 90 days up to each
     month's end and up to as-of. -#}
+-- sqlfluff:indentation:template_blocks_indent:false
 with responses as (
 
     select * from {{ ref('int_nps__responses') }}

@@ -1,4 +1,5 @@
 {#- What became of each new buyer after their first order day: the measure by which referees and others are compared. -#}
+-- sqlfluff:indentation:template_blocks_indent:false
 with order_days as (
 
     select * from {{ ref('int_customers__order_days') }}

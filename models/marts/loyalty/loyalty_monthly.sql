@@ -1,6 +1,7 @@
 {#- The ledger by month: opening + movements = closing. Breakage looks at lots by the month of their end, since only of
     those the whole life is known. -#}
 {%- set kinds = ['earn', 'redeem', 'expire', 'adjust', 'reverse'] -%}
+-- sqlfluff:indentation:template_blocks_indent:false
 with ledger as (
 
     select * from {{ ref('loyalty_ledger') }}

@@ -1,5 +1,6 @@
 {#- Two questions a month: what became of the invitations sent in it, and how those who came through one and first
     bought in it compare with the others who first bought in it. -#}
+-- sqlfluff:indentation:template_blocks_indent:false
 with referrals as (
 
     select * from {{ ref('referrals') }}
