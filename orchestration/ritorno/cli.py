@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from datetime import date
@@ -24,6 +25,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
+
+segments = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Look at segments and at their edits.")
+app.add_typer(segments, name="segment")
 
 HomeOption = Annotated[
     Path | None,
@@ -241,6 +245,62 @@ def suppress(
     from ritorno.home import Home
 
     raise typer.Exit(terminal.suppress(Home.at(home), address, reason))
+
+
+FormatOption = Annotated[str, typer.Option("--format", help="table or json.")]
+
+
+@segments.command("list", epilog=_example("ritorno segment list"))
+def segment_list(home: HomeOption = None, format: FormatOption = "table") -> None:
+    """List the segments with their owners, purposes and sizes as published."""
+    from ritorno.home import Home
+    from ritorno.segments import terminal
+
+    _table_or_json(format)
+    rows = terminal.listed(Home.at(home))
+    if format == "json":
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+    else:
+        terminal.print_list(rows)
+
+
+@segments.command("diff", epilog=_example("ritorno segment diff at_risk --against main --on 2026-05-31"))
+def segment_diff(
+    name: Annotated[str, typer.Argument(help="The segment: a file of models/segments without .sql.")],
+    home: HomeOption = None,
+    against: Annotated[
+        str, typer.Option("--against", help="A git revision whose definition is what it is compared with.")
+    ] = "HEAD",
+    sql: Annotated[
+        Path | None, typer.Option("--sql", help="A file with another definition, compared with the one that stands.")
+    ] = None,
+    on: Annotated[
+        list[str] | None, typer.Option("--on", help="A day, like 2026-05-31. May be repeated. Default: the last one.")
+    ] = None,
+    format: FormatOption = "table",
+) -> None:
+    """Say whom an edited definition would have let in and put out, today and on past days, and why.
+
+    Days are rebuilt in a scratch folder: neither the warehouse nor the state nor what is published changes.
+    """
+    from ritorno.dbt import DbtProject
+    from ritorno.home import Home
+    from ritorno.segments import diff, terminal
+
+    _table_or_json(format)
+    chosen = Home.at(home)
+    days = sorted({_date(text, "--on") for text in on or []}) or [diff.default_day(chosen)]
+    found = diff.definitions_of(name, DbtProject(chosen).manifest(), against=against, sql=sql)
+    result = diff.compare(chosen, found, days)
+    if format == "json":
+        typer.echo(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
+    else:
+        terminal.print_diff(result)
+
+
+def _table_or_json(format: str) -> None:
+    if format not in ("table", "json"):
+        raise UnusableInput(f"--format {format}: table or json")
 
 
 def _simulate(

@@ -50,7 +50,9 @@ def test_an_unknown_option_ends_with_2(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert "--asof" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["simulate", "refresh", "demo", "dev", "status", "plan", "approve", "send", "explain", "suppress"])
+@pytest.mark.parametrize(
+    "command", ["simulate", "refresh", "demo", "dev", "status", "plan", "approve", "send", "explain", "suppress"]
+)
 def test_every_command_shows_an_example(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
