@@ -55,7 +55,7 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
         lambda meta: meta["experiment"].update(arms={"a": 0.5, "b": 0.4}), "shares of arms add up to 0.9, not to 1"
     ),
     "one arm": (lambda meta: meta["experiment"].update(arms={"a": 1.0}), "experiment.arms: found"),
-    "a day that is none": (lambda meta: meta["experiment"].update(end_date="soon"), "experiment.end_date: found 'soon'"),
+    "a day that is none": (lambda meta: meta["experiment"].update(end_date="soon"), "end_date: found 'soon'"),
     "a priority that another one has": (
         lambda meta: meta["exclusive_group"].update(priority=1), "priority 1 of group reactivation is also that of"
     ),
