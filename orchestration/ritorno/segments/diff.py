@@ -207,7 +207,8 @@ def _compile(project: DbtProject, sql: str, day: date, where: str) -> tuple[str,
     if outcome.exception is not None or not outcome.success:
         reason = " ".join(str(outcome.exception or "dbt could not compile it").split())
         raise UnusableInput(f"{where}: {reason[:400]}")
-    node = outcome.result.results[0].node  # type: ignore[union-attr]
+    result: Any = outcome.result
+    node = result.results[0].node
     return str(node.compiled_code), [str(parent) for parent in node.depends_on.nodes]
 
 
