@@ -319,6 +319,26 @@ class DbtProject:
         result.failures.extend(_failures(outcome.result))
         return result
 
+    def compile_inline(self, sql: str, as_of: date, where: str) -> tuple[str, list[str]]:
+        """Compile SQL that is no file of the project, as of a day; returns it with the unique ids it reads.
+
+        Raises:
+            UnusableInput: dbt can't; the message begins with `where`.
+        """
+        from dbt.cli.main import dbtRunner
+
+        arguments = [*self._global_arguments(), "compile", *self._project_arguments(), "--inline", sql]
+        with environment(self._run_environment(as_of, "inline")):
+            try:
+                outcome = dbtRunner(manifest=self.parsed).invoke(arguments)
+            finally:
+                _close_warehouse()
+        if outcome.exception is not None or not outcome.success:
+            raise UnusableInput(f"{where}: {_first_lines(str(outcome.exception or 'dbt could not compile it'))}")
+        result: Any = outcome.result
+        node = result.results[0].node
+        return str(node.compiled_code), [str(parent) for parent in node.depends_on.nodes]
+
     def _run_environment(self, as_of: date, run_id: str) -> dict[str, str]:
         return {
             "RITORNO_HOME": str(self.home.root),

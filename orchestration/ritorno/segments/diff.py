@@ -173,8 +173,8 @@ def _copy(home: Home, scratch: Home) -> None:
 
 
 def _on_day(project: DbtProject, scratch: Home, found: Definitions, day: date, policy: Policy) -> DayDiff:
-    before = _compile(project, found.before, day, found.before_is) if found.before else None
-    after = _compile(project, found.after, day, found.after_is)
+    before = project.compile_inline(found.before, day, found.before_is) if found.before else None
+    after = project.compile_inline(found.after, day, found.after_is)
     needed = {parent for definition in (before, after) if definition for parent in definition[1]}
     _build(project, scratch, needed, day, policy)
     with duckdb.connect(str(scratch.warehouse), read_only=True) as con:
@@ -195,21 +195,6 @@ def _people(con: duckdb.DuckDBPyConnection, sql: str, where: str) -> dict[str, s
     if len(people) != len(rows):
         raise UnusableInput(f"{where}: a customer_key stands in more than one row; a segment has one row each")
     return people
-
-
-def _compile(project: DbtProject, sql: str, day: date, where: str) -> tuple[str, list[str]]:
-    """The SQL as dbt compiles it as of the day, and the nodes it reads."""
-    from dbt.cli.main import dbtRunner
-
-    arguments = [*project._global_arguments(), "compile", *project._project_arguments(), "--inline", sql]
-    with environment(project._run_environment(day, "segment-diff")):
-        outcome = dbtRunner(manifest=project.parsed).invoke(arguments)
-    if outcome.exception is not None or not outcome.success:
-        reason = " ".join(str(outcome.exception or "dbt could not compile it").split())
-        raise UnusableInput(f"{where}: {reason[:400]}")
-    result: Any = outcome.result
-    node = result.results[0].node
-    return str(node.compiled_code), [str(parent) for parent in node.depends_on.nodes]
 
 
 def _build(project: DbtProject, scratch: Home, needed: set[str], day: date, policy: Policy) -> None:

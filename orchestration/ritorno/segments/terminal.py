@@ -56,16 +56,18 @@ def print_list(rows: list[dict[str, Any]], console: Console | None = None) -> No
     """As a table."""
     console = console or Console(highlight=False)
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("Segment", "Purpose", "Owner", "Group", "Experiment"):
-        table.add_column(name)
+    table.add_column("Segment", no_wrap=True)
+    for name in ("Purpose", "Owner", "Group", "Experiment"):
+        table.add_column(name, overflow="fold")
     for name in ("Members", "Share", "Entered", "Left"):
         table.add_column(name, justify="right")
     for row in rows:
-        known = row["size"] is not None
-        numbers = [f"{row['size']:,}", f"{row['share'] or 0:.1%}", str(row["entered"]), str(row["left"])]
+        numbers = ["", "", "", ""]  # a segment that isn't published yet
+        if row["size"] is not None:
+            numbers = [f"{row['size']:,}", f"{row['share'] or 0:.1%}", str(row["entered"]), str(row["left"])]
         table.add_row(
             row["segment"], row["purpose"], row["owner"], row["exclusive_group"] or "", row["experiment"] or "",
-            *(numbers if known else ["", "", "", ""]),
+            *numbers,
         )  # fmt: skip
     console.print(table)
     day = next((row["date"] for row in rows if row["date"]), None)
