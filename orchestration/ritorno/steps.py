@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from ritorno.experiments import records as experiment_records
 from ritorno.experiments import step as experiments
 from ritorno.identity import step as identity
 from ritorno.loyalty import step as loyalty
@@ -69,6 +70,14 @@ STEPS: tuple[PythonStep, ...] = (
         outputs=loyalty.OUTPUTS,
         ensure=loyalty.ensure,
         run=loyalty.run,
+    ),
+    PythonStep(
+        name="experiment_records",
+        description="Who was put in which arm of a segment's experiment, and what the segment planned.",
+        inputs=experiment_records.INPUTS,
+        outputs=experiment_records.OUTPUTS,
+        ensure=experiment_records.ensure,
+        run=experiment_records.run,
     ),
     PythonStep(
         name="experiments",

@@ -28,6 +28,12 @@ shares as (
 
 ),
 
+definitions as (
+
+    select * from {{ source('experiments', 'definitions') }}
+
+),
+
 recorded_arms as (
 
     select
@@ -73,25 +79,45 @@ members as (
 
 ),
 
--- a campaign with rows of its own in the plan takes only those
+-- a campaign with rows of its own in the plan takes only those; a segment's experiment says its plan itself
 planned as (
 
     select
         campaigns.campaign_key,
         shares.arm,
-        shares.planned_share
+        cast(shares.planned_share as {{ type_double() }}) as planned_share
     from campaigns
     inner join shares
         on campaigns.campaign_id = shares.campaign_id
+    where campaigns.system != 'ritorno'
+    union all
+    select
+        campaigns.campaign_key,
+        case
+            when lower(definitions.arm) in ({{ text_list(var('holdout_arms')) }}) then 'holdout'
+            else lower(definitions.arm)
+        end as arm,
+        sum(definitions.planned_share) as planned_share
+    from campaigns
+    inner join definitions
+        on campaigns.campaign_id = definitions.experiment
+    where campaigns.system = 'ritorno'
+    group by
+        campaigns.campaign_key,
+        case
+            when lower(definitions.arm) in ({{ text_list(var('holdout_arms')) }}) then 'holdout'
+            else lower(definitions.arm)
+        end
     union all
     select
         campaigns.campaign_key,
         shares.arm,
-        shares.planned_share
+        cast(shares.planned_share as {{ type_double() }}) as planned_share
     from campaigns
     cross join shares
     where
-        shares.campaign_id = '*'
+        campaigns.system != 'ritorno'
+        and shares.campaign_id = '*'
         and campaigns.campaign_id not in (select own.campaign_id from shares as own)
 
 ),
@@ -126,9 +152,9 @@ arm_plans as (
         recorded_arms.arm,
         recorded_arms.arm_role,
         case
-            when planned.arm is not null then cast(planned.planned_share as {{ type_double() }})
+            when planned.arm is not null then planned.planned_share
             when plans.campaign_key is not null
-                then {{ ratio('greatest(1 - plans.planned_share, 0)', 'unplanned_arms.arms') }}
+                then {{ ratio('greatest(round(1 - plans.planned_share, 9), 0)', 'unplanned_arms.arms') }}
         end as planned_share
     from recorded_arms
     left join plans

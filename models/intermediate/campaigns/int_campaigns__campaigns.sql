@@ -19,6 +19,19 @@ interactions as (
 
 ),
 
+experiments as (
+
+    select * from {{ source('experiments', 'assignments') }}
+    where {{ business_date('assigned_at') }} <= {{ as_of_date() }}
+
+),
+
+definitions as (
+
+    select * from {{ source('experiments', 'definitions') }}
+
+),
+
 -- a campaign may be named before its own row arrives: nobody who was assigned to it gets lost
 named as (
 
@@ -47,6 +60,28 @@ unknown as (
 
 ),
 
+begun_experiments as (
+
+    select
+        experiment,
+        min(assigned_at) as started_at
+    from experiments
+    group by experiment
+
+),
+
+defined_experiments as (
+
+    select
+        experiment,
+        min(segment) as segment,
+        min(metric) as metric,
+        max(end_date) as end_date
+    from definitions
+    group by experiment
+
+),
+
 unioned as (
 
     select
@@ -57,6 +92,7 @@ unioned as (
         lower(channel) as channel,
         started_at,
         ended_at,
+        {{ business_date('ended_at') }} as end_date,
         true as is_known
     from campaigns
     where not is_after_as_of
@@ -69,8 +105,23 @@ unioned as (
         null as channel,
         null as started_at,
         null as ended_at,
+        null as end_date,
         false as is_known
     from unknown
+    union all
+    select
+        'ritorno' as system,
+        begun_experiments.experiment as campaign_id,
+        coalesce(defined_experiments.segment, begun_experiments.experiment) as campaign_name,
+        lower(defined_experiments.metric) as goal,
+        null as channel,
+        begun_experiments.started_at,
+        null as ended_at,
+        defined_experiments.end_date,
+        defined_experiments.experiment is not null as is_known
+    from begun_experiments
+    left join defined_experiments
+        on begun_experiments.experiment = defined_experiments.experiment
 
 ),
 
@@ -85,7 +136,8 @@ final as (
         cast(channel as {{ type_string() }}) as channel,
         cast(started_at as timestamp) as started_at,
         cast(ended_at as timestamp) as ended_at,
-        {{ add_days(business_date('ended_at'), var('campaign_window_days')) }} as window_end_date,
+        cast(end_date as date) as end_date,
+        {{ add_days('end_date', var('campaign_window_days')) }} as window_end_date,
         cast(is_known as boolean) as is_known
     from unioned
 

@@ -38,6 +38,7 @@ windowed as (
         people.arms,
         people.records,
         campaigns.ended_at,
+        campaigns.end_date,
         {{ business_date('people.assigned_at') }} as assigned_date,
         coalesce(
             campaigns.window_end_date,
@@ -65,8 +66,8 @@ final as (
         cast(records as bigint) as records,
         cast(case
             when arms > 1 then 'contaminated'
-            when assigned_at > ended_at then 'late'
-            when assigned_at <= ended_at or ended_at is null then 'analysed'
+            when assigned_at > ended_at or assigned_date > end_date then 'late'
+            when arms = 1 then 'analysed'
         end as {{ type_string() }}) as outcome
     from windowed
 

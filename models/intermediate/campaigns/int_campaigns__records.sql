@@ -5,8 +5,20 @@ with assignments as (
 
 ),
 
--- the union point: whatever else records who was put in which arm (the audience engine's own experiments) joins here,
--- with these columns
+experiments as (
+
+    select * from {{ source('experiments', 'assignments') }}
+    where {{ business_date('assigned_at') }} <= {{ as_of_date() }}
+
+),
+
+aliases as (
+
+    select * from {{ ref('customer_aliases') }}
+    where alias_kind = 'node_key'
+
+),
+
 recorded as (
 
     select
@@ -17,6 +29,17 @@ recorded as (
         {{ customer_key_of() }} as customer_key
     from assignments
     {{ join_customers('assignments') }}
+    union all
+    -- experiments on segments, recorded by the audience engine; who was two customers then may be one now
+    select
+        'ritorno' as system,
+        experiments.experiment as campaign_id,
+        experiments.arm,
+        experiments.assigned_at,
+        aliases.customer_key
+    from experiments
+    left join aliases
+        on experiments.customer_key = aliases.alias
 
 ),
 
