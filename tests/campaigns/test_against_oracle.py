@@ -83,7 +83,9 @@ def test_every_sum_and_every_credit_is_the_oracles(shop):
     assert actual.keys() == expected.keys()
     for key, row in expected.items():
         found = {name: actual[key][name] for name in row}
-        assert found == {n: pytest.approx(v, abs=1e-6) if isinstance(v, float) else v for n, v in row.items()}, key
+        assert found == {
+            n: pytest.approx(v, rel=1e-12, abs=1e-9) if isinstance(v, float) else v for n, v in row.items()
+        }, key
     credits = {
         row["order_key"]: (row["campaign_key"].removeprefix("files:"), row["channel"], row["net_revenue"])
         for row in rows["int_campaigns__credits"]
