@@ -46,6 +46,11 @@ INPUTS: Mapping[str, Mapping[str, str]] = {
 }  # fmt: skip
 
 
+SEEDS: Mapping[str, Mapping[str, str]] = {
+    "campaign_arm_shares": {"campaign_id": "varchar", "arm": "varchar", "planned_share": "decimal(9, 6)"},
+}
+
+
 def business_day(instant: datetime) -> date:
     """The day in Berlin of a UTC instant."""
     return instant.replace(tzinfo=ZoneInfo("UTC")).astimezone(ZoneInfo("Europe/Berlin")).date()
@@ -152,14 +157,19 @@ def _rows(shop: Shop) -> dict[str, list[dict[str, Any]]]:
     }  # fmt: skip
 
 
-def run(shop: Shop, *models: str, **policy: Any) -> dict[str, list[dict[str, Any]]]:
-    """The rows of these models for this shop, under POLICY with these vars over it."""
-    project = replace(Project.compile(**{**POLICY, **policy}), home=shop.home)
+def run(
+    shop: Shop, *models: str, seeds: Mapping[str, Sequence[tuple[Any, ...]]] | None = None
+) -> dict[str, list[dict[str, Any]]]:
+    """The rows of these models for this shop, under POLICY; `seeds` take the place of the shipped ones."""
+    project = replace(Project.compile(**POLICY), home=shop.home)
     con = project.connect({})
     rows = _rows(shop.until_as_of())
     for name, types in INPUTS.items():
         project.give(con, name, types, rows[name])
-    project.run(con, *models, as_of=shop.as_of, given=INPUTS)
+    for name, values in (seeds or {}).items():
+        types = SEEDS[name]
+        project.give(con, name, types, [dict(zip(types, row, strict=True)) for row in values])
+    project.run(con, *models, as_of=shop.as_of, given=[*INPUTS, *(seeds or {})])
     return {model: project.query(con, f"select * from {project.relation(model)} order by all") for model in models}
 
 

@@ -176,3 +176,52 @@ def test_a_segments_experiment_brings_its_end_and_shares():
          "arm": arm, "planned_share": share}
         for arm, share in (("holdout", 0.1), ("gift", 0.9))
     ]  # fmt: skip
+
+
+def test_months_of_a_campaign_reach_from_the_first_touch_to_the_end_of_the_last_window():
+    touch = Touch("a1", at(29), "summer")
+    shop = Shop(date(2024, 2, 20), [Campaign("summer", at(0), at(40))], [], [Order("c1", at(30))], [touch], ACCOUNTS)
+    rows = run(shop, "campaign_attribution")["campaign_attribution"]
+    told = {
+        (row["period_type"], row["order_month"], row["channel"]): (row["attributed_orders"], row["is_complete"])
+        for row in rows
+    }
+    assert told == {
+        ("month", date(2024, 1, 1), "all"): (1, True),
+        ("month", date(2024, 1, 1), "email"): (1, True),
+        ("month", date(2024, 2, 1), "all"): (0, False),
+        ("month", date(2024, 2, 1), "email"): (0, False),
+        ("overall", None, "all"): (1, True),
+        ("overall", None, "email"): (1, True),
+    }
+    status = {row["incremental_status"] for row in rows if row["period_type"] == "overall" and row["channel"] == "all"}
+    assert status == {"no_assignments"}
+
+
+def test_the_whole_way_from_assignments_to_a_verdict_beside_the_attributed_revenue():
+    """The glossary's worked example through the SQL and the step, run at the end and a day before it."""
+    people = {f"h{n}": f"h{n}" for n in range(500)} | {f"v{n}": f"v{n}" for n in range(1000)}
+    assigned = [Assignment("summer", key, "holdout" if key[0] == "h" else "gift", at(1)) for key in people]
+    buyers = [f"h{n}" for n in range(40)] + [f"v{n}" for n in range(120)]
+    bought = [Order(key, at(5), Decimal("93.75") if key[0] == "h" else Decimal("75.00")) for key in buyers]
+    clicks = [Touch(f"v{n}", at(4), "summer") for n in range(30)]
+    shop = Shop(date(2024, 1, 14), [Campaign("summer", at(0), at(10))], assigned, bought, clicks, people)
+    plan = {
+        "campaign_arm_shares": [("summer", "holdout", Decimal("0.333333")), ("summer", "gift", Decimal("0.666667"))]
+    }
+    rows = run(shop, "campaign_results", "campaign_attribution", seeds=plan)
+    gift = next(row for row in rows["campaign_results"] if row["arm"] == "gift")
+    assert (gift["status"], gift["method"], gift["is_sample_ratio_alarm"]) == ("better", "fixed_end", False)
+    assert (gift["spend"], gift["spend_per_head"]) == (Decimal("9000.00"), 9.0)
+    assert gift["conversion_p_value"] == pytest.approx(0.0180, abs=5e-5)
+    assert (gift["incremental_revenue"], gift["incremental_orders"]) == (Decimal("1500.00"), pytest.approx(40))
+    overall = next(r for r in rows["campaign_attribution"] if r["period_type"] == "overall" and r["channel"] == "all")
+    assert (overall["attributed_orders"], overall["attributed_revenue"]) == (30, Decimal("2250.00"))
+    assert (overall["incremental_revenue"], overall["incremental_status"]) == (Decimal("1500.00"), "better")
+    day_before = run(replace(shop, as_of=date(2024, 1, 13)), "campaign_results", seeds=plan)["campaign_results"]
+    gift = next(row for row in day_before if row["arm"] == "gift")
+    # one order day is missing to the end (11 January + 3 days): nothing is concluded
+    assert (gift["status"], gift["conversion_p_value"], gift["incremental_revenue"]) == ("running", None, None)
+    unplanned = next(r for r in run(shop, "campaign_results")["campaign_results"] if r["arm"] == "gift")
+    assert (unplanned["planned_share"], unplanned["status"]) == (0.8, "srm_alarm")
+    assert unplanned["incremental_revenue"] is None

@@ -190,18 +190,22 @@ record_counts as (
 
 ),
 
+-- two stays overlap if the later one begins before the earlier one ends: neighbours decide, no pairs are made
 overlapping as (
 
-    select distinct
-        outcomes.campaign_key,
-        outcomes.customer_key
+    select
+        campaign_key,
+        customer_key,
+        coalesce(max(window_end_date) over (
+            partition by customer_key
+            order by assigned_date asc, campaign_key asc
+            rows between unbounded preceding and 1 preceding
+        ) >= assigned_date, false)
+        or coalesce(lead(assigned_date) over (
+            partition by customer_key
+            order by assigned_date asc, campaign_key asc
+        ) <= window_end_date, false) as is_overlapping
     from outcomes
-    inner join outcomes as others
-        on
-            outcomes.customer_key = others.customer_key
-            and outcomes.campaign_key != others.campaign_key
-            and outcomes.assigned_date <= others.window_end_date
-            and outcomes.window_end_date >= others.assigned_date
 
 ),
 
@@ -215,7 +219,7 @@ cents as (
         outcomes.customer_key,
         outcomes.is_converter,
         outcomes.is_baseline_converter,
-        overlapping.customer_key is not null as is_overlapping,
+        overlapping.is_overlapping,
         outcomes.orders,
         outcomes.spend,
         outcomes.spend_before,
@@ -225,7 +229,7 @@ cents as (
     from members
     inner join outcomes
         on members.campaign_key = outcomes.campaign_key and members.recorded_arm = outcomes.arm
-    left join overlapping
+    inner join overlapping
         on outcomes.campaign_key = overlapping.campaign_key and outcomes.customer_key = overlapping.customer_key
 
 ),
