@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+from scipy import stats
 
 from ritorno import contract
 from ritorno.simulate import simulate
@@ -14,14 +15,16 @@ END = date(2026, 3, 31)
 
 
 @pytest.mark.slow
-def test_the_simulators_uplift_lies_in_the_intervals_and_its_arms_are_filled_by_chance(tmp_path):
-    """Two shops of four campaigns with two variants each: of 16 intervals of 97.5 % and more, at most two miss.
+@pytest.mark.parametrize("seeds", [(21,), pytest.param(range(22, 30), marks=pytest.mark.soak)])
+def test_the_simulators_uplift_lies_in_the_intervals_and_its_arms_are_filled_by_chance(tmp_path, seeds):
+    """Shops of four campaigns with two variants each: of their intervals of 97.5 % no more miss than chance allows.
 
-    P(more than two of 16 miss) at 97.5 % is 0.7 %; the intervals of orders and conversion are both held to it.
+    By the binomial distribution with 1 % to spare: two of 8, five of 64. Orders and conversion are both held to it;
+    that the level itself holds, over 400 seeds, is what test_coverage.py says.
     """
     missed = {"conversion": [], "orders": []}
     rows = 0
-    for seed in (21, 22):
+    for seed in seeds:
         report = simulate(tmp_path / str(seed), customers=1200, seed=seed, years=2, end=END, dirt=0.01, format="csv")
         project = Project.compile(campaign_window_days=0)
         con = project.connect({})
@@ -60,6 +63,7 @@ def test_the_simulators_uplift_lies_in_the_intervals_and_its_arms_are_filled_by_
                 row["incremental_orders_low"] <= row["extra"] * row["assigned"] <= row["incremental_orders_high"]
             ):
                 missed["orders"].append(row)
-    assert rows == 16
-    assert len(missed["conversion"]) <= 2
-    assert len(missed["orders"]) <= 2
+    assert rows == 8 * len(seeds)
+    allowed = stats.binom.ppf(0.99, rows, 0.025)
+    assert len(missed["conversion"]) <= allowed
+    assert len(missed["orders"]) <= allowed
