@@ -17,7 +17,8 @@ from ritorno.home import Home
 from ritorno.state import open_state
 from ritorno.step_context import StepContext
 
-INPUTS = ()
+INPUTS = ("int_canonical__campaign_assignments",)
+"""Not read: the state store is no model, and a step needs a place in the refresh. It runs where identity does."""
 
 _TABLES: Mapping[str, Mapping[str, str]] = {
     "assignments": {"experiment": "varchar", "customer_key": "varchar", "arm": "varchar", "assigned_at": "timestamp"},
