@@ -40,6 +40,11 @@ class Dataset:
     columns: tuple[Column, ...]
     derive: Callable[[Sequence[Row]], Sequence[Row]] | None = None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all its columns."""
+        return tuple(column.name for column in self.columns)
+
     def column(self, name: str) -> Column:
         """The column of that name."""
         return next(column for column in self.columns if column.name == name)

@@ -6,7 +6,17 @@ from collections.abc import Callable
 
 from ritorno.report.figures import Page
 from ritorno.report.marts import Marts
-from ritorno.report.pages import cohorts, lifecycle, overview, rfm, subscriptions, value
+from ritorno.report.pages import (
+    audiences,
+    cohorts,
+    engagement,
+    experiments,
+    lifecycle,
+    overview,
+    rfm,
+    subscriptions,
+    value,
+)
 
 PAGES: tuple[Callable[[Marts], Page], ...] = (
     overview.page,
@@ -15,4 +25,7 @@ PAGES: tuple[Callable[[Marts], Page], ...] = (
     lifecycle.page,
     subscriptions.page,
     value.page,
+    engagement.page,
+    experiments.page,
+    audiences.page,
 )

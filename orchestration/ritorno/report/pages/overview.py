@@ -9,6 +9,7 @@ from ritorno.report import charts
 from ritorno.report.figures import Attention, Column, Dataset, Figure, KeyNumber, Page, Section
 from ritorno.report.marts import Marts
 from ritorno.report.numbers import compact, relative_change, shown
+from ritorno.report.pages import audiences, experiments
 
 DAYS = 28
 """Four whole weeks, so that no weekday weighs more before than after."""
@@ -258,7 +259,15 @@ def rate_numbers(marts: Marts) -> list[KeyNumber]:
 
 def attention(marts: Marts) -> list[Attention]:
     """What a person should look at today, the worst first."""
-    found = [*_checks(marts), *_fresh(marts), *_people(marts), *_pauses(marts), *_models(marts)]
+    found = [
+        *_checks(marts),
+        *_fresh(marts),
+        *_people(marts),
+        *_pauses(marts),
+        *_models(marts),
+        *experiments.attention(marts),
+        *audiences.attention(marts),
+    ]
     order = {"alarm": 0, "warning": 1, "notice": 2}
     return sorted(found, key=lambda item: order[item.level])
 
@@ -432,7 +441,7 @@ def page(marts: Marts) -> Page:
                         "What was checked in this run",
                         "checks",
                         None,
-                        tuple(column.name for column in CHECKS.columns),
+                        CHECKS.names,
                         ("data_quality.severity",),
                         wide=True,
                     ),
@@ -441,7 +450,7 @@ def page(marts: Marts) -> Page:
                         "What is in quarantine, and why",
                         "quarantine",
                         None,
-                        tuple(column.name for column in QUARANTINE.columns),
+                        QUARANTINE.names,
                         ("data_quality.rows_quarantined",),
                         "The 25 largest reasons; every row stands in the home's folder quarantine/.",
                         empty="Nothing is in quarantine.",
@@ -451,7 +460,7 @@ def page(marts: Marts) -> Page:
                         "What is published, and as of which day",
                         "marts",
                         None,
-                        tuple(column.name for column in MARTS.columns),
+                        MARTS.names,
                     ),
                 ),
             ),

@@ -213,7 +213,7 @@ def net_moves() -> Spec:
         ),
         y=alt.Y("segment:N", title=None, sort=None, axis=alt.Axis(grid=False, domain=False)),
         color=alt.condition("datum.net < 0", alt.value("@minus"), alt.value("@plus")),
-        tooltip=charts.tooltip(NET, [column.name for column in NET.columns]),
+        tooltip=charts.tooltip(NET, NET.names),
     )
     return charts.stepped(base.mark_bar(cornerRadius=1), 28)
 

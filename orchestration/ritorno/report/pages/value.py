@@ -133,7 +133,7 @@ def grouped(dataset: Dataset, x: str, y: str, series: str, domain: tuple[str, st
             xOffset=alt.XOffset(series, type="nominal", sort=list(domain)),
             y=charts.amount(dataset.column(y)),
             color=charts.hue(series, None, domain, tokens),
-            tooltip=charts.tooltip(dataset, [column.name for column in dataset.columns]),
+            tooltip=charts.tooltip(dataset, dataset.names),
         )
     )
     return charts.spec(chart, charts.TALL)
@@ -222,7 +222,7 @@ def page(marts: Marts) -> Page:
                             ("so far", "predicted, next 365 days"),
                             ("grey", "blue"),
                         ),
-                        tuple(column.name for column in DECILES.columns),
+                        DECILES.names,
                         (
                             "customer_value.value_decile",
                             "customer_value.predicted_value_365d",
@@ -248,10 +248,8 @@ def page(marts: Marts) -> Page:
                         "simple_clv",
                         "Simple CLV by month, from the trailing year",
                         "trend",
-                        charts.lines(
-                            TREND, "month", "simple_clv", None, tooltips=tuple(column.name for column in TREND.columns)
-                        ),
-                        tuple(column.name for column in TREND.columns),
+                        charts.lines(TREND, "month", "simple_clv", None, tooltips=TREND.names),
+                        TREND.names,
                         ("retention_rates.simple_clv",),
                         empty="Simple CLV wants a year of history, and somebody who left.",
                     ),
@@ -265,7 +263,7 @@ def page(marts: Marts) -> Page:
                         "Back-test: order days expected and actual, by decile",
                         "calibration",
                         grouped(CALIBRATION, "decile", "order_days", "what", ("expected", "actual"), ("grey", "blue")),
-                        tuple(column.name for column in CALIBRATION.columns),
+                        CALIBRATION.names,
                         ("value_model_fits.calibration", "value_model_fits.calibration_error"),
                         "The model was fitted without the last days, and asked to predict them.",
                         ("line",),
@@ -277,7 +275,7 @@ def page(marts: Marts) -> Page:
                         "The fits: status, and expected against actual",
                         "fits",
                         None,
-                        tuple(column.name for column in FITS.columns),
+                        FITS.names,
                         (
                             "value_model_fits.status",
                             "value_model_fits.auc_recency",
