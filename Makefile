@@ -9,7 +9,7 @@ export DAGSTER_DISABLE_TELEMETRY := yes
 export DO_NOT_TRACK := 1
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help setup demo test soak lint fmt bench lock clean
+.PHONY: help setup demo screenshot test soak lint fmt bench lock clean
 
 help: ## what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ $(STAMP): requirements.lock pyproject.toml
 
 demo: setup ## simulate a shop, refresh, publish, say where to look
 	$(BIN)/ritorno demo
+
+screenshot: setup ## the README's picture of the report, from the demo's home (needs chromium)
+	$(BIN)/python -m tests.report.screenshot docs/images/report.png
 
 test: setup ## everything that must hold
 	$(BIN)/pytest -n 2 --dist worksteal

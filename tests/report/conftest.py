@@ -13,13 +13,9 @@ from filelock import FileLock
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from ritorno.home import PROJECT_ROOT, Home
+from tests.report.browser import ARGUMENTS, CHROMIUM
 from tests.report.shop import real_home
 
-CHROMIUM = next((found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))), None)
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 ARTIFACTS = PROJECT_ROOT / ".artifacts" / "report"
 """Screenshots of the last test run."""
 AXE = "axe-core@4.14.1"

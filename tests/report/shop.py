@@ -32,7 +32,7 @@ def real_home(shared: Path) -> Home:
     with FileLock(shared / "report-home.lock"):
         if not home.published.exists():
             shop = shared / "report-shop"
-            ritorno("simulate", str(shop), "--customers", "500", "--years", "1.5", "--seed", "5", "--end", str(AS_OF))
+            ritorno("simulate", str(shop), "--customers", "800", "--years", "1.25", "--seed", "5", "--end", str(AS_OF))
             ritorno("refresh", "--raw", str(shop / "raw"), "--as-of", AS_OF.isoformat())
     return home
 
@@ -67,3 +67,72 @@ def contracts() -> dict[str, dict[str, str]]:
     files = sorted((PROJECT_ROOT / "models" / "marts").glob("*/_*.yml"))
     models = [model for file in files for model in yaml.safe_load(file.read_text(encoding="utf-8")).get("models", [])]
     return {model["name"]: {column["name"]: column["data_type"] for column in model["columns"]} for model in models}
+
+
+LARGE = {
+    "cohort_retention": """
+        select f as cohort_type, m as cohort_month, strftime(m, '%Y-%m') as cohort, cast(p as integer) as period,
+            cut, cut_value, 9000 as cohort_size, 9000 as eligible_customers, 1234 + p as active_customers,
+            12345.67 * p as net_revenue, 123456.78 as eligible_net_revenue, 987654.32 as eligible_first_net_revenue,
+            1234567.89 + p as eligible_cumulative_net_revenue, (1234 + p) / 9000 as retention,
+            0.123456789 as revenue_retention, 137.123456 + p as cumulative_revenue_per_customer, true as is_complete
+        from (select unnest(['calendar_month', 'rolling_30d']) as f) as families
+        cross join (select unnest(range(date '2016-06-01', date '2026-06-01', interval 1 month))::date as m) as months
+        cross join (select unnest(range(120)) as p) as periods
+        cross join (
+            select 'all' as cut, 'all' as cut_value
+            union all
+            select c, 'value number ' || v
+            from (select unnest(['country', 'acquisition_channel', 'first_category']) as c),
+                (select unnest(range(12)) as v)
+        ) as cuts
+        where m + to_months(cast(p as integer)) < date '2026-06-01'
+    """,
+    "survival": """
+        select c as curve, case when c like '%_by_%' then 'group ' || g else 'all' end as cut_value,
+            cast(t as integer) as t_days,
+            5000 - t as at_risk, 3 as events, 1 - t / 4000 as survival, 1 - t / 3900 as ci_low, 1 - t / 4100 as ci_high
+        from (select unnest(['second_order_day', 'subscription_lifetime', 'subscription_lifetime_by_plan',
+            'subscription_lifetime_by_cohort', 'pause_to_resume']) as c), (select unnest(range(12)) as g),
+            (select unnest(range(3650)) as t)
+        where c like '%_by_%' or g = 0
+    """,
+    "lifecycle_daily": """
+        select d::date as date, s as state, 100000 as customers, 1234 as entered, 1200 as "left",
+            7 as entered_from_lapsed
+        from (select unnest(range(date '2016-06-17', date '2026-06-18', interval 1 day)) as d),
+            (select unnest(['new', 'active', 'reactivated', 'at_risk', 'lapsed', 'registered', 'registered_at_risk',
+                'registered_lapsed']) as s)
+    """,
+    "customers": """
+        select md5(cast(n as varchar)) as customer_key, 'b2c' as account_type, 12.34 * (n % 97) as net_revenue,
+            'champions' as rfm_segment, 'RFM: champions' as rfm_segment_label, 'at_risk' as lifecycle_state,
+            1.23 as predicted_value_365d from range(100000) as numbers (n)
+    """,
+    "lifecycle_history": """
+        select md5(cast(n as varchar)) as customer_key, 'at_risk' as state,
+            date '2026-06-17' - cast(n % 700 as integer) as valid_from
+        from range(100000) as numbers (n)
+    """,
+    "customer_value": """
+        select md5(cast(n as varchar)) as customer_key, 12.34 as historic_value, 0.5 as p_alive,
+            2.5 as expected_orders_90d, 1.23 * n as predicted_value_365d, 1 + n // 10000 as value_decile
+        from range(100000) as numbers (n)
+    """,
+    "orders": """
+        select 's:' || n as order_key, date '2026-06-17' - cast(n % 3000 as integer) as order_date,
+            45.67 as net_revenue, n % 5 = 0 as is_first_order from range(300000) as numbers (n)
+    """,
+}
+"""Ten years of a shop with a million customers, as far as the report asks; its people are a tenth, since pages know only aggregates."""
+
+
+def large_run(folder: Path) -> Path:
+    """A run folder of a large shop."""
+    types = contracts()
+    bare_run(folder, {name: (columns, []) for name, columns in types.items()})
+    with duckdb.connect(":memory:") as con:
+        con.execute(f"attach '{folder / 'marts.duckdb'}' as run")
+        for name, sql in LARGE.items():
+            con.execute(f"insert into run.marts.{name} by name {sql}")
+    return folder

@@ -20,7 +20,7 @@ from ritorno.home import Home
 from ritorno.publishing import FILE_FOR_BI
 from ritorno.report import numbers
 from tests.report.conftest import ARTIFACTS, Opened
-from tests.report.shop import AS_OF, bare_run, contracts
+from tests.report.shop import AS_OF, bare_run, contracts, large_run
 
 pytestmark = pytest.mark.slow
 PAGES = (
@@ -139,9 +139,7 @@ def test_tables_behind_the_charts_are_those_of_the_marts(
     population = [row for row in opened("lifecycle").table("population") if row[0] == AS_OF.isoformat()]
     assert sorted(population) == sorted(
         [AS_OF.isoformat(), state.replace("_", " "), f"{count:,}"]
-        for state, count in ask(
-            "select lifecycle_state, count(*) from marts.customers where not is_tombstone group by 1"
-        )
+        for state, count in ask("select lifecycle_state, count(*) from marts.customers group by 1")
     )
     deciles = opened("value").table("deciles")
     assert [row[3] for row in deciles if row[2] == "so far"] == [
@@ -260,6 +258,8 @@ def test_axe_finds_no_barrier(opened: Open, axe: str, name: str, dark: bool) -> 
     page.draw()
     page.page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
     page.page.wait_for_function("[...document.querySelectorAll('details .table')].every(t => t.firstChild)")
+    # A row is like the next: axe looks at every cell, which is minutes for tables of hundreds.
+    page.page.evaluate("document.querySelectorAll('tbody').forEach(b => [...b.rows].slice(8).forEach(r => r.remove()))")
     background = page.page.evaluate("getComputedStyle(document.body).backgroundColor")
     red = int(re.findall(r"\d+", background)[0])
     assert (red < 40) == dark
@@ -302,3 +302,19 @@ def test_a_product_called_like_a_tag_stays_text(opened: Open, tmp_path: Path) ->
     assert page.page.title().startswith("Overview")
     assert page.table("checks")[0][0].startswith("</script>")
     assert "'=1+1" in page.page.evaluate("ritornoReport.csv('checks')")  # a spreadsheet would run it as a formula
+
+
+def test_ten_years_of_a_large_shop_make_pages_as_small_and_as_quick(opened: Open, tmp_path: Path) -> None:
+    from ritorno.report.draw import write
+
+    told: list[str] = []
+    write(large_run(tmp_path), told.append)
+    assert told == []
+    assert sum(path.stat().st_size for path in (tmp_path / "report").rglob("*") if path.is_file()) < 5_000_000
+    took = []
+    for _ in range(3):
+        begun = time.monotonic()
+        page = opened("cohorts", folder=tmp_path / "report")
+        page.page.wait_for_function("document.querySelector('#retention_triangle .chart').dataset.state === 'drawn'")
+        took.append(time.monotonic() - begun)
+    assert min(took) < 2, took

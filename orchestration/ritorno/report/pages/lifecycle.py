@@ -100,10 +100,16 @@ RATES = Dataset(
     "rates",
     ("retention_rates",),
     f"""
-    with rates as (
+    with largest as (
+        select cut, cut_value from marts.retention_rates where period_type = 'month' and is_complete
+        group by cut, cut_value
+        qualify row_number() over (partition by cut order by sum(customers_end) desc, cut_value) <= 8
+    ),
+    rates as (
         select {_CUTS} as customers, cut, cut_value, period_start as month, customers_start, retained, lost,
             retention_rate, churn_rate
         from marts.retention_rates
+        inner join largest using (cut, cut_value)
         where period_type = 'month' and is_complete and period_start > $as_of - interval 25 month
     )
     select * from (
@@ -315,7 +321,7 @@ def page(marts: Marts) -> Page:
                             "retention_rates.churn_rate",
                             "retention_rates.customers_start",
                         ),
-                        "Finished months.",
+                        "Finished months; of a cut the 8 largest values.",
                         ("customers",),
                     ),
                 ),

@@ -124,12 +124,17 @@ SURVIVAL = Dataset(
                 when 'subscription_lifetime_by_ever_paused' then 'Subscription lifetime, by ever paused'
                 when 'pause_to_resume' then 'Pause until it is resumed'
             end as curve_label, curve, cut_value, t_days, at_risk, events, survival, ci_low, ci_high, median_days,
-            max(at_risk) over (partition by curve, cut_value) as begun
+            max(at_risk) over (partition by curve, cut_value) as begun,
+            greatest(cast(ceil(max(t_days) over (partition by curve) / 180.0) as integer), 1) as width
         from marts.survival where curve <> 'second_order_day'
+    ),
+    largest as (
+        select * from curves where curve_label is not null
+        qualify dense_rank() over (partition by curve order by begun desc, cut_value) <= 8
     )
     select curve_label, cut_value, t_days, at_risk, events, survival, ci_low, ci_high, median_days
-    from curves where curve_label is not null
-    qualify dense_rank() over (partition by curve order by begun desc, cut_value) <= 8
+    from largest
+    qualify row_number() over (partition by curve, cut_value, t_days // width order by t_days desc) = 1
     order by curve = 'pause_to_resume', curve, cut_value, t_days
     """,
     (
@@ -155,6 +160,7 @@ OUTCOMES = Dataset(
     from marts.pause_outcomes
     cross join lateral (values ('resumed', resumed), ('ended while paused', lost), ('still paused', still_paused))
         as outcomes (outcome, subscriptions)
+    qualify dense_rank() over (partition by pause_outcomes.cut order by pauses desc, cut_value) <= 12
     order by cut <> 'All pauses', cut, pauses desc, cut_value, outcome
     """,
     (
@@ -188,9 +194,14 @@ STATES = Dataset(
     "states",
     ("subscriptions",),
     """
-    select replace(state, '_', ' ') as state, coalesce(plan, 'no plan') as plan, count(*) as subscriptions,
-        sum(mrr) as mrr, sum(paused_mrr) as paused_mrr
-    from marts.subscriptions where is_live group by all order by subscriptions desc, plan, state
+    with live as (
+        select replace(state, '_', ' ') as state, coalesce(plan, 'no plan') as plan, mrr, paused_mrr
+        from marts.subscriptions where is_live
+    ),
+    largest as (select plan from live group by plan order by count(*) desc, plan limit 15)
+    select state, plan, count(*) as subscriptions, sum(mrr) as mrr, sum(paused_mrr) as paused_mrr
+    from live inner join largest using (plan) group by state, plan
+    order by subscriptions desc, plan, state
     """,
     (
         Column("state", "State"),
@@ -347,7 +358,7 @@ def page(marts: Marts) -> Page:
                     ),
                     Figure(
                         "live",
-                        "Live subscriptions by plan and state",
+                        "Live subscriptions by plan and state (the 15 largest plans)",
                         "states",
                         charts.lying_bars(
                             STATES,
@@ -397,7 +408,7 @@ def page(marts: Marts) -> Page:
                     ),
                     Figure(
                         "pause_outcomes",
-                        "How pauses ended",
+                        "How pauses ended (of a cut the 12 most frequent values)",
                         "outcomes",
                         charts.lying_bars(
                             OUTCOMES,
@@ -450,7 +461,7 @@ def page(marts: Marts) -> Page:
                         ),
                         ("cut_value", "t_days", "at_risk", "events", "survival", "ci_low", "ci_high", "median_days"),
                         ("survival.curve", "survival.survival", "survival.ci_low"),
-                        "Of a cut the 8 largest groups.",
+                        "Of a cut the 8 largest groups; of a long curve 180 points, each as it is that day.",
                         ("curve",),
                         wide=True,
                     ),
