@@ -51,7 +51,8 @@ def test_an_unknown_option_ends_with_2(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 
 @pytest.mark.parametrize(
-    "command", ["simulate", "refresh", "demo", "dev", "status", "plan", "approve", "send", "explain", "suppress"]
+    "command",
+    ["simulate", "refresh", "demo", "dev", "report", "status", "plan", "approve", "send", "explain", "suppress"],
 )
 def test_every_command_shows_an_example(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

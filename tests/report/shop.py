@@ -124,7 +124,7 @@ LARGE = {
             45.67 as net_revenue, n % 5 = 0 as is_first_order from range(300000) as numbers (n)
     """,
 }
-"""Ten years of a shop with a million customers, as far as the report asks; its people are a tenth, since pages know only aggregates."""
+"""Ten years of a large shop, as far as the report asks. 100,000 people stand for a million: pages show aggregates."""
 
 
 def large_run(folder: Path) -> Path:

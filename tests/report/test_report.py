@@ -164,6 +164,28 @@ class TestPages:
         assert "Not drawn: cohort_retention" in index.with_name("cohorts.html").read_text(encoding="utf-8")
         assert "Not drawn" not in index.with_name("rfm.html").read_text(encoding="utf-8")
 
+    def test_a_report_that_cannot_be_drawn_is_told_and_holds_nothing_back(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from ritorno import pipeline
+
+        class Told:
+            def __init__(self) -> None:
+                self.notes: list[str] = []
+
+            def note(self, text: str) -> None:
+                self.notes.append(text)
+
+        def half_drawn(folder: Path, tell: object) -> None:
+            (folder / "report").mkdir()
+            raise OSError("no space left")
+
+        run = Told()
+        monkeypatch.setattr("ritorno.report.draw.write", half_drawn)
+        pipeline._draw_report(run, tmp_path)  # type: ignore[arg-type]
+        assert run.notes == ["the report could not be drawn (OSError: no space left); `ritorno report` tries again"]
+        assert not (tmp_path / "report").exists()
+
     def test_amounts_are_in_the_currency_of_the_run(self, tmp_path: Path) -> None:
         text = write(bare_run(tmp_path, {})).read_text(encoding="utf-8")
         assert "amounts in GBP" in text

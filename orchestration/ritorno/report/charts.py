@@ -247,7 +247,15 @@ def heat_map(
             type="ordinal",
             title=x_title,
             sort=list(x_sort) if x_sort else None,
-            axis=alt.Axis(orient="top", labelAngle=0, grid=False, ticks=False, domain=False, labelOverlap=True),
+            axis=alt.Axis(
+                orient="bottom" if x_sort else "top",  # lines of a name grow downwards
+                labelAngle=0,
+                grid=False,
+                ticks=False,
+                domain=False,
+                labelOverlap=False,
+                labelExpr="split(datum.label, ' ')",  # a word a line: "registered at risk" is wider than its column
+            ),
         ),
         y=alt.Y(
             y,

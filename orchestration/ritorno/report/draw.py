@@ -28,6 +28,7 @@ from ritorno.report.theme import CATEGORY, DARK, LIGHT, css
 
 FOLDER = "report"
 ASSETS = Path(__file__).with_name("assets")
+ACRONYMS = frozenset({"mrr", "nrr", "grr", "nps", "clv", "aov", "rfm", "auc"})
 DIGITS = 9
 """Digits after the point of ratios in the pages; amounts have two, rounded once, as everywhere else."""
 
@@ -226,10 +227,14 @@ def _figure(figure: Figure, dataset: Dataset, loaded: Mapping[str, Loaded], mart
         "wide": figure.wide,
         "empty": figure.empty,
         "note": prose(figure.note),
-        "definitions": [
-            (labels.get(name, name.replace("_", " ").capitalize()), prose(text)) for name, text in meanings if text
-        ],
+        "definitions": [(labels.get(name, heading(name)), prose(text)) for name, text in meanings if text],
     }
+
+
+def heading(column: str) -> str:
+    """A column's name as a heading: `grr_ex_pause` is "GRR ex pause"."""
+    words = [word.upper() if word in ACRONYMS else word for word in column.split("_")]
+    return " ".join([words[0][0].upper() + words[0][1:], *words[1:]])
 
 
 def _filter(item: Filter, dataset: Dataset, loaded: Loaded) -> dict[str, Any]:
