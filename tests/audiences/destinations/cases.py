@@ -6,19 +6,22 @@ import contextlib
 import csv
 import hashlib
 import json
+import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import pyarrow.parquet
 import pytest
 
-from ritorno.audiences.destinations.base import Destination, Member
+from ritorno.audiences.destinations.base import Answer, Batch, Destination, Member
 from ritorno.audiences.destinations.registry import destination
+from tests.audiences.destinations import platforms
 from tests.audiences.destinations.servers import (
     MAILMAN_LOGIN,
     HttpServer,
@@ -55,6 +58,8 @@ class Case:
     refused: Callable[[], contextlib.AbstractContextManager[tuple[Destination, Member]]] | None = None
     """A destination and a member that it refuses for good."""
     reads_back: bool = True
+    back_has_fields: bool = True
+    """Whether reading back tells fields too."""
     one_list: bool = False
     """Whether its settings name the list, so that an object knows one audience only."""
     full: int = 60
@@ -142,19 +147,29 @@ def postgres_columns(request: pytest.FixtureRequest) -> Case:
 # ---------------------------------------------------------------- file sets
 
 
+class Gone(Exception):
+    """A slow reader's version isn't kept any more: it starts again at the pointer, as the documentation says."""
+
+
+def _there(data: bytes | None) -> bytes:
+    if data is None:
+        raise Gone
+    return data
+
+
 def rows_of_files(read: Callable[[str], bytes | None], folder: Path) -> Seen:
     """Reads pointer, manifest and parts as a stranger would, with the standard library and pyarrow's Parquet."""
     shown = read(f"{AUDIENCE}/current.json")
     if shown is None:
         return {}
     pointer = json.loads(shown)
-    manifest_bytes = read(f"{AUDIENCE}/{pointer['manifest']}") or b""
+    manifest_bytes = _there(read(f"{AUDIENCE}/{pointer['manifest']}"))
     assert hashlib.sha256(manifest_bytes).hexdigest() == pointer["sha256"]
     manifest = json.loads(manifest_bytes)
     found: Seen = {}
     total = 0
     for part in manifest["parts"]:
-        data = read(f"{AUDIENCE}/{part['file']}") or b""
+        data = _there(read(f"{AUDIENCE}/{part['file']}"))
         assert hashlib.sha256(data).hexdigest() == part["sha256"]
         assert len(data) == part["bytes"]
         if manifest["format"] == "jsonl":
@@ -221,12 +236,9 @@ def files_parquet(request: pytest.FixtureRequest) -> Case:
 
 
 def s3(request: pytest.FixtureRequest, versioned: bool = False) -> Case:
-    import boto3
-
     host, port = request.getfixturevalue("s3_address")
     bucket = f"crm-{uuid.uuid4().hex[:12]}"
-    keys = {"aws_access_key_id": "here", "aws_secret_access_key": "there"}
-    client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1", **keys)
+    client = request.getfixturevalue("s3_client")
     client.create_bucket(Bucket=bucket)
     if versioned:
         client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -370,6 +382,24 @@ def mailman(request: pytest.FixtureRequest) -> Case:
             proxy.close()
 
     @contextlib.contextmanager
+    def absent_list() -> Iterator[Destination]:
+        """The list is made only after the first try."""
+        fqdn = f"{name}@lists.example"
+        api.delete(f"/lists/{fqdn}")
+        sender = make()
+        tried = sender.send
+
+        def send(batch: Batch) -> Answer:
+            try:
+                return tried(batch)
+            finally:
+                api.post("/lists", data={"fqdn_listname": fqdn})
+
+        sender.send = send  # type: ignore[method-assign]
+        yield sender
+        sender.close()
+
+    @contextlib.contextmanager
     def refused() -> Iterator[tuple[Destination, Member]]:
         api.post(f"/lists/{list_id}/bans", data={"email": member_id(99)})
         yield make(), Member(member_id(99), {"display_name": "Banned"})
@@ -382,6 +412,7 @@ def mailman(request: pytest.FixtureRequest) -> Case:
         fields=lambda number: {"display_name": f"Name {number}"},
         member_id=member_id,
         losing=lambda: through(lose_after=b"POST /3.1/members"),
+        failing_before=absent_list,
         refused=refused,
         erased=erased,
         one_list=True,
@@ -465,6 +496,90 @@ def http_case(
     return case
 
 
+# ---------------------------------------------------------------- the example of the documentation
+
+DOCUMENTATION = Path(__file__).parents[3] / "docs" / "destinations.md"
+
+
+def documented(request: pytest.FixtureRequest) -> Case:
+    """The class in docs/destinations.md, as a reader would paste it."""
+    server: HttpServer = request.getfixturevalue("http")
+    folder: Path = request.getfixturevalue("tmp_path")
+    (source,) = re.findall(r"```python\n(.*?class Newsletter.*?)```", DOCUMENTATION.read_text(), re.DOTALL)
+    module = f"newsletter_{uuid.uuid4().hex[:8]}"
+    (folder / f"{module}.py").write_text(source)
+    request.getfixturevalue("monkeypatch").syspath_prepend(folder)
+    people: Seen = {}
+
+    def application(request: Request) -> Reply:
+        assert request.headers["Authorization"] == "Bearer sesame"
+        person = unquote(request.path.removeprefix("/lists/risk").lstrip("/"))
+        if request.method == "GET":
+            return Reply(200, [{"address": address, "fields": fields} for address, fields in people.items()])
+        if request.method == "PUT":
+            people[person] = request.json
+            return Reply(204)
+        return Reply(204 if people.pop(person, None) is not None else 404)
+
+    server.application = application
+
+    def make(url: str = server.url, **more: object) -> Destination:
+        return made(f"{module}:Newsletter", {"url": url, "list": "risk", "token_env": "TOKEN"}, {"TOKEN": "sesame"})
+
+    found = http_case("documented", server, make, lambda: people, one_list=True)
+    found.reads_back = True
+    return found
+
+
+# ---------------------------------------------------------------- marketing platforms
+
+PLATFORMS: dict[str, tuple[type[platforms.Platform], dict[str, object]]] = {
+    "klaviyo": (platforms.Klaviyo, {"list_id": "Y6nRLr", "api_key_env": "TOKEN"}),
+    "braze": (platforms.Braze, {"api_key_env": "TOKEN"}),
+    "customerio": (platforms.CustomerIo, {"segment_id": 7, "site_id": "site", "api_key_env": "TOKEN"}),
+    "hubspot": (platforms.HubSpot, {"list_id": 42, "token_env": "TOKEN"}),
+    "meta": (platforms.Meta, {"audience_id": "23850000000000", "token_env": "TOKEN"}),
+    "google": (
+        platforms.Google,
+        {"account_id": "1234567890", "user_list_id": "99", "terms_accepted": True, "token_env": "TOKEN"},
+    ),
+}
+
+
+def hashed(number: int) -> str:
+    return "email:" + hashlib.sha256(f"person{number}@shop.example".encode()).hexdigest()
+
+
+def platform(name: str) -> Callable[[pytest.FixtureRequest], Case]:
+    """A platform's adapter against its stand-in."""
+    stand_in, settings = PLATFORMS[name]
+
+    def case(request: pytest.FixtureRequest) -> Case:
+        server: HttpServer = request.getfixturevalue("http")
+        state = stand_in()
+        server.application = state  # type: ignore[assignment]
+
+        def make(url: str = server.url, **more: object) -> Destination:
+            return made(name, {"base_url": url, "timeout_seconds": 5, **settings, **more}, {"TOKEN": "sesame"})
+
+        refuses = name in ("braze", "customerio", "hubspot")
+        found = http_case(name, server, make, state.seen, state.dislikes if refuses else None, one_list=True)
+        if name in ("braze", "customerio"):
+            found.member_id = lambda number: f"customer-{number}"
+        if name == "hubspot":
+            found.shown = lambda fields: {key: str(value) for key, value in fields.items()}
+        if name in ("klaviyo", "hubspot"):
+            found.reads_back = True
+            found.back_has_fields = False
+        if name in ("meta", "google"):
+            found.member_id = hashed
+            found.fields = lambda number: {}
+        found.erased = lambda member_id: member_id not in state.people
+        return found
+
+    return case
+
+
 CASES: dict[str, Callable[[pytest.FixtureRequest], Case]] = {
     "postgres": postgres,
     "postgres with columns": postgres_columns,
@@ -476,4 +591,12 @@ CASES: dict[str, Callable[[pytest.FixtureRequest], Case]] = {
     "sftp": sftp,
     "mailman": mailman,
     "webhook": webhook,
+    "the example of the documentation": documented,
+    **{name: platform(name) for name in PLATFORMS},
 }
+
+WITHOUT_CONNECTION = {name for name in CASES if name.startswith("files as")}
+"""Nothing can be lost between a process and its file system but by a kill: test_files_whole."""
+
+REFUSES_NOBODY = {"s3", "s3 with versions", "sftp", "klaviyo", "meta", "google", "the example of the documentation"}
+"""It takes everybody, says it in another way (test_over_the_network), or is the same code as files."""

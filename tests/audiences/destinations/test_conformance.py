@@ -67,7 +67,7 @@ def test_an_add_sent_twice_changes_nothing(case: Case, place: Destination) -> No
 def test_an_update_changes_that_person_only_and_may_be_repeated(case: Case, place: Destination) -> None:
     one, two = case.member(1), case.member(2)
     place.send(batch(Kind.ADD, one, two))
-    changed = Member(one.member_id, case.fields(77))
+    changed = Member(one.member_id, case.fields(77))  # platforms that take no fields: the same once more
     for _ in range(2):
         assert place.send(batch(Kind.UPDATE, changed)) == Answer()
     assert case.seen() == expected(case, changed, two)
@@ -128,7 +128,8 @@ def test_what_is_read_back_is_what_is_there(case: Case, place: Destination) -> N
         return
     assert back is not None
     found = {member.member_id: case.shown(dict(member.fields)) for member in back}
-    assert found == case.seen() == expected(case, *people)
+    assert case.seen() == expected(case, *people)
+    assert found == case.seen() if case.back_has_fields else set(found) == set(case.seen())
     if not case.one_list:
         assert list(place.read_back("another_audience") or ()) == []
 
@@ -149,9 +150,9 @@ def test_no_connection_is_not_sent(case: Case) -> None:
     sender.close()
 
 
-def test_a_lost_answer_is_unanswered_though_applied_and_asserting_it_again_mends_it(case: Case) -> None:
-    if case.losing is None:
-        pytest.skip("there is no answer that could be lost")
+def test_a_lost_answer_is_unanswered_though_applied_and_asserting_it_again_mends_it(connected_case: Case) -> None:
+    case = connected_case
+    assert case.losing is not None
     one, two = case.member(1), case.member(2)
     with case.losing() as sender:
         with pytest.raises(Unanswered):
@@ -160,9 +161,9 @@ def test_a_lost_answer_is_unanswered_though_applied_and_asserting_it_again_mends
     assert case.seen() == expected(case, one, two)
 
 
-def test_a_batch_that_certainly_was_not_applied_is_not_sent_and_the_next_try_works(case: Case) -> None:
-    if case.failing_before is None:
-        pytest.skip("no fault between connection and application")
+def test_a_batch_that_certainly_was_not_applied_is_not_sent_and_the_next_try_works(connected_case: Case) -> None:
+    case = connected_case
+    assert case.failing_before is not None
     with case.failing_before() as sender:
         with pytest.raises(NotSent):
             sender.send(batch(Kind.ADD, case.member(1)))
@@ -171,9 +172,9 @@ def test_a_batch_that_certainly_was_not_applied_is_not_sent_and_the_next_try_wor
     assert case.seen() == expected(case, case.member(1))
 
 
-def test_one_refused_member_keeps_nobody_else_out(case: Case) -> None:
-    if case.refused is None:
-        pytest.skip("it refuses nobody")
+def test_one_refused_member_keeps_nobody_else_out(refusing_case: Case) -> None:
+    case = refusing_case
+    assert case.refused is not None
     with case.refused() as (sender, bad):
         answer = sender.send(batch(Kind.ADD, case.member(1), bad, case.member(2)))
         sender.close()
