@@ -147,7 +147,7 @@ def postgres_columns(request: pytest.FixtureRequest) -> Case:
 # ---------------------------------------------------------------- file sets
 
 
-class Gone(Exception):
+class Gone(Exception):  # noqa: N818
     """A slow reader's version isn't kept any more: it starts again at the pointer, as the documentation says."""
 
 

@@ -186,6 +186,27 @@ def test_a_part_that_somebody_changed_is_noticed_and_nothing_is_built_on_it(tmp_
         sender.send(Batch(AUDIENCE, "b", Kind.ADD, (Member("p2"),)))
 
 
+def test_columns_that_contradict_what_is_kept_and_a_field_of_the_keys_name_are_not_sent(tmp_path: Path) -> None:
+    one = Batch(AUDIENCE, "a", Kind.ADD, (Member("p1", {"score": 7}),))
+    made("files", {"path": str(tmp_path), "format": "jsonl"}).send(one)
+    other = made("files", {"path": str(tmp_path), "format": "jsonl", "columns": {"score": "text"}})
+    with pytest.raises(NotSent, match="keeps score as integer, columns says text"):
+        other.send(one)
+    with pytest.raises(NotSent, match="has a field member_id"):
+        made("files", {"path": str(tmp_path), "format": "jsonl"}).send(
+            Batch(AUDIENCE, "b", Kind.ADD, (Member("p2", {"member_id": "x"}),))
+        )
+    with pytest.raises(NotSent, match="is kept as jsonl, not csv"):
+        made("files", {"path": str(tmp_path), "format": "csv"}).send(one)
+
+
+def test_strangers_on_the_machine_cannot_read_the_files(tmp_path: Path) -> None:
+    made("files", {"path": str(tmp_path), "format": "csv"}).send(Batch(AUDIENCE, "a", Kind.ADD, (Member("p1"),)))
+    shown = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != ".lock"]
+    assert len(shown) == 3
+    assert [path for path in shown if path.stat().st_mode & 0o007] == []
+
+
 def test_an_audience_whose_name_would_leave_the_folder_is_not_written(tmp_path: Path) -> None:
     sender = made("files", {"path": str(tmp_path / "drop"), "format": "jsonl"})
     with pytest.raises(NotSent, match="becomes a folder"):

@@ -51,6 +51,23 @@ def test_an_empty_text_and_a_missing_one_stay_apart_in_csv() -> None:
     assert columns.decode(columns.encode(rows, "csv"), "csv") == rows
 
 
+@pytest.mark.parametrize(
+    ("value", "column", "reason"),
+    [
+        (float("nan"), "number", "is no finite number"),
+        (2**63, "integer", "is larger than 64 bits hold"),
+        (Decimal("0.0000000001"), "decimal", "has more digits than"),
+        (Decimal("Infinity"), "decimal", "has more digits than"),
+        ("7", "integer", "is a text where the column holds integer"),
+        (True, "integer", "is a boolean where the column holds integer"),
+        (datetime(2026, 6, 30), "date", "is a timestamp where the column holds date"),
+    ],
+)
+def test_a_value_that_its_column_cannot_hold_is_refused_by_field(value: Any, column: str, reason: str) -> None:
+    with pytest.raises(UnsendableValue, match=f"field score {reason}"):
+        Columns({"score": column}).row(Member("a", {"score": value}))
+
+
 def test_money_is_readable_in_csv() -> None:
     columns = Columns({"spent": "decimal"})
     shown = columns.encode([columns.row(Member("a", {"spent": Decimal("1200.50")}))], "csv").decode()

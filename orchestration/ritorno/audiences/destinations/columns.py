@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -51,6 +52,10 @@ def fitted(value: Value, column: str) -> Value:
         value = Decimal(str(value))
         if not value.is_finite() or round(value, DECIMAL_DIGITS[1]) != value or abs(value) >= Decimal(10) ** 29:
             raise UnsendableValue("has more digits than decimal(38, 9)")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UnsendableValue("is no finite number")
+    if found == "integer" and not -(2**63) <= value < 2**63:  # type: ignore[operator]
+        raise UnsendableValue("is larger than 64 bits hold")
     if found == column:
         if isinstance(value, datetime):
             return as_utc(value)

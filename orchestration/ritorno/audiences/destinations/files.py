@@ -51,7 +51,7 @@ class LocalStore(Store):
             raise _failed("read", name, error) from None
 
     def write(self, name: str, data: bytes) -> None:
-        """Whole or not at all, readable by the folder's group only where the umask says so."""
+        """Whole or not at all, readable by its owner and group only."""
         try:
             self._put(self._root / name, data)
         except OSError as error:
@@ -103,7 +103,8 @@ class LocalStore(Store):
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         try:
-            with beside.open("xb") as file:
+            # Addresses are nobody's business but the owner's and the group's.
+            with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640), "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

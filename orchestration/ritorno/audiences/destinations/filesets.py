@@ -24,7 +24,7 @@ from itertools import islice
 from typing import Any, ClassVar, Protocol
 
 from ritorno.audiences.destinations.base import Answer, Batch, Kind, Member, NotSent, Refusal, SendError, Unanswered
-from ritorno.audiences.destinations.columns import FORMATS, TYPES, Columns
+from ritorno.audiences.destinations.columns import FORMATS, KEY, TYPES, UNKNOWN, Columns
 from ritorno.audiences.destinations.normalise import plain
 from ritorno.audiences.destinations.settings import SAFE_NAME, Settings
 from ritorno.audiences.destinations.values import UnsendableValue
@@ -154,7 +154,7 @@ class FileSet:
         """A new version with the batch applied; none if it changes nothing."""
         current = self._current(batch.audience)
         gone = batch.kind in (Kind.REMOVE, Kind.ERASE)
-        columns = Columns.of(() if gone else batch.members, {**self._layout.columns, **current.types})
+        columns = self._columns(batch.audience, () if gone else batch.members, current)
         wanted: dict[str, Member | None] = {}
         refused: list[Refusal] = []
         for member in batch.members:
@@ -173,7 +173,7 @@ class FileSet:
         stream = iter(members)
         columns: Columns | None = None
         while rows := list(islice(stream, self._layout.part_rows)):
-            columns = columns or Columns.of(rows, self._layout.columns)
+            columns = columns or self._named(audience, Columns.of(rows, self._layout.columns))
             try:
                 writer.part([columns.row(row) for row in rows], columns)
             except UnsendableValue as error:
@@ -189,6 +189,22 @@ class FileSet:
     def read_back(self, audience: str) -> Iterator[Member] | None:
         """Everybody in the current version, part by part, each part's hash compared with the manifest."""
         return self._rows(audience, self._current(audience))
+
+    def _columns(self, audience: str, members: Iterable[Member], current: Version) -> Columns:
+        for name, declared in self._layout.columns.items():
+            if current.types.get(name, UNKNOWN) not in (UNKNOWN, declared):
+                raise NotSent(
+                    f"audience {audience} keeps {name} as {current.types[name]}, columns says {declared}: "
+                    "use another folder, or replace the audience once"
+                )
+        known = {name: kind for name, kind in current.types.items() if name not in self._layout.columns}
+        return self._named(audience, Columns.of(members, {**self._layout.columns, **known}))
+
+    @staticmethod
+    def _named(audience: str, columns: Columns) -> Columns:
+        if KEY in columns.types:
+            raise NotSent(f"audience {audience} has a field {KEY}, the name of the key's column: rename the field")
+        return columns
 
     def _apply(self, batch: Batch, current: Version, columns: Columns, wanted: dict[str, Member | None]) -> bool:
         """Write a version with the wanted rows (None: gone); whether there was anything to write."""
@@ -212,10 +228,10 @@ class FileSet:
                 touched = touched or replacement != member
                 if replacement is not None:
                     result.append(replacement)
-            if touched:
+            if touched or retyped:
                 changed = True
                 rows += result
-            elif retyped or len(found) * SMALL < self._layout.part_rows:
+            elif len(found) * SMALL < self._layout.part_rows:
                 small.append(found)
             else:
                 kept.append(part)

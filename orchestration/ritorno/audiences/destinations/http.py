@@ -23,6 +23,7 @@ from typing import Any
 import httpx
 
 from ritorno.audiences.destinations.base import NotSent, RefusedBatch, SendError, Unanswered
+from ritorno.audiences.destinations.settings import is_this_machine
 from ritorno.audiences.destinations.values import body, hush
 
 MISCONFIGURED = {401, 403, 404, 405, 407, 410}
@@ -42,7 +43,15 @@ class Http:
     ) -> None:
         hush("httpx", "httpcore")
         self.base_url = base_url
-        self._client = httpx.Client(headers=dict(headers or {}), auth=auth, timeout=timeout, follow_redirects=False)
+        # To this machine never through a proxy that the environment names: it would read along.
+        trust = not is_this_machine(httpx.URL(base_url).host)
+        self._client = httpx.Client(
+            headers={"User-Agent": "ritorno", **(headers or {})},
+            auth=auth,
+            timeout=timeout,
+            follow_redirects=False,
+            trust_env=trust,
+        )
 
     def call(
         self,

@@ -50,12 +50,14 @@ class HubSpot(Platform):
     def send(self, batch: Batch) -> Answer:
         """Upsert and put on the list; take off it; or delete."""
         good, refused = self._written(batch)
+        if not good:
+            return Answer(tuple(refused))
         if batch.kind is Kind.ERASE:
             self._each((member for member, _ in good), self._erase)
         elif batch.kind is Kind.REMOVE:
             ids = self._ids({"idProperty": "email", "inputs": [{"id": member.member_id} for member, _ in good]})
             self._memberships("remove", list(ids.values()))
-        elif good:
+        else:
             inputs = [
                 {"idProperty": "email", "id": member.member_id, "properties": _properties(fields)}
                 for member, fields in good

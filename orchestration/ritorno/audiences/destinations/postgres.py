@@ -109,7 +109,7 @@ class Postgres:
             except UnsendableValue as error:
                 refused.append(Refusal(member.member_id, str(error)))
         if batch.kind in (Kind.ERASE, Kind.REMOVE):
-            self._transaction(lambda cursor: self._remove(cursor, batch))
+            self._transaction(lambda cursor: self._remove(cursor, batch.audience, [row[1] for row in rows]))
         elif rows:
             self._transaction(lambda cursor: self._merge(cursor, rows))
         return Answer(tuple(refused))
@@ -166,12 +166,12 @@ class Postgres:
         )
         execute_values(cursor, statement, rows, template=template, page_size=1_000)
 
-    def _remove(self, cursor: psycopg2.extensions.cursor, batch: Batch) -> None:
+    def _remove(self, cursor: psycopg2.extensions.cursor, audience: str, member_ids: list[str]) -> None:
         from psycopg2 import sql
 
         cursor.execute(
             sql.SQL("delete from {} where audience = %s and member_id = any(%s)").format(self._identifier()),
-            (batch.audience, [member.member_id for member in batch.members]),
+            (audience, member_ids),
         )
 
     def _rows(self, audience: str) -> Iterator[Member]:
