@@ -501,11 +501,19 @@ def http_case(
 DOCUMENTATION = Path(__file__).parents[3] / "docs" / "destinations.md"
 
 
+def documented_python(having: str) -> str:
+    """The one block of Python in the documentation that has this text."""
+    (block,) = [
+        one for one in re.findall(r"```python\n(.*?)```", DOCUMENTATION.read_text(), re.DOTALL) if having in one
+    ]
+    return str(block)
+
+
 def documented(request: pytest.FixtureRequest) -> Case:
     """The class in docs/destinations.md, as a reader would paste it."""
     server: HttpServer = request.getfixturevalue("http")
     folder: Path = request.getfixturevalue("tmp_path")
-    (source,) = re.findall(r"```python\n(.*?class Newsletter.*?)```", DOCUMENTATION.read_text(), re.DOTALL)
+    source = documented_python("class Newsletter")
     module = f"newsletter_{uuid.uuid4().hex[:8]}"
     (folder / f"{module}.py").write_text(source)
     request.getfixturevalue("monkeypatch").syspath_prepend(folder)

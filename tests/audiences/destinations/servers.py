@@ -170,7 +170,8 @@ class Proxy:
     def _back(self, server: socket.socket, client: socket.socket, state: dict[str, bool]) -> None:
         with contextlib.suppress(OSError):
             while data := server.recv(65536):
-                if state["swallow"]:
+                # "100 Continue" is no answer yet: the client waits for it before it sends the body.
+                if state["swallow"] and not data.startswith(b"HTTP/1.1 100"):
                     break
                 client.sendall(data)
         self._end(client, server, {"swallow": False})

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +19,7 @@ from ritorno.audiences.destinations.http import retry_after
 from ritorno.audiences.destinations.registry import BUILT_IN, destination, fields_taken
 from ritorno.audiences.destinations.values import UnsendableValue, as_json, harmless
 from ritorno.errors import UnusableInput
-from tests.audiences.destinations.cases import PLATFORMS, made
+from tests.audiences.destinations.cases import DOCUMENTATION, PLATFORMS, made
 
 # ---------------------------------------------------------------- values
 
@@ -191,6 +193,14 @@ def test_wrong_settings_are_refused_by_name_with_the_remedy_and_without_secrets(
     assert str(refused.value).startswith(f"destination {kind}: ")
     for secret in ("sesame", "s3cret"):
         assert secret not in str(refused.value)
+
+
+def test_the_documentation_has_every_type_and_its_example_is_valid() -> None:
+    text = DOCUMENTATION.read_text()
+    assert [name for name in BUILT_IN if f"| `{name}` |" not in text and f"`{name}`, " not in text] == []
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    shown = yaml.safe_load(example)["destination"]
+    made(shown["type"], shown, {"CRM_DSN": "postgresql://ritorno:sesame@db.example/crm"}).close()
 
 
 def test_every_type_in_the_registry_loads_and_an_unknown_one_lists_them() -> None:

@@ -10,7 +10,7 @@ The REST API speaks plain http on the mail host; an http URL must lead to this m
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import nullcontext
 from typing import Any, ClassVar, Self
 from urllib.parse import quote, urlencode
 
@@ -62,14 +62,13 @@ class Mailman:
             self._http.call("DELETE", self._roster, content=form.encode(), headers=FORM)
             return Answer()
         good, refused = sendable(batch.members, as_json)
-        with ExitStack() as later:
-            for member, fields in good:
+        for place, (member, fields) in enumerate(good):
+            # After the first one something was applied.
+            with after_first_call() if place else nullcontext():
                 if batch.kind is Kind.ERASE:
                     self._erase(member)
                 elif (reason := self._subscribe(member, fields)) is not None:
                     refused.append(Refusal(member.member_id, harmless(reason, [member])))
-                # From here on something was applied.
-                later.enter_context(after_first_call())
         return Answer(tuple(refused))
 
     def read_back(self, audience: str) -> Iterator[Member] | None:

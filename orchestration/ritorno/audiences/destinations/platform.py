@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from typing import Any, ClassVar, TypeVar
 
 from ritorno.audiences.destinations.base import Batch, Member, NotSent, Refusal
@@ -43,13 +43,11 @@ class Platform:
     @staticmethod
     def _each(chunks: Iterable[Entry], call: Callable[[Entry], Any]) -> list[Any]:
         """Calls one after the other; once the first was applied, a failure leaves the batch unanswered."""
-        with ExitStack() as later:
-            results = []
-            for chunk in chunks:
+        results = []
+        for place, chunk in enumerate(chunks):
+            with after_first_call() if place else nullcontext():
                 results.append(call(chunk))
-                later.enter_context(after_first_call())
-            return results
-        return []  # unreachable: no context here swallows an exception
+        return results
 
 
 def chunked(entries: Sequence[Entry], most: int, most_bytes: int | None = None) -> Iterator[list[Entry]]:
