@@ -1,7 +1,8 @@
 """Klaviyo: profiles are imported into a list, removed from it, or deleted. Format and limits tested only.
 
 Limits (developers.klaviyo.com, revision 2026-01-15): import 10,000 profiles, 5 MB, 100 kB a profile; taking off a list
-1,000 profiles; a filter 100 values. The import job is asynchronous: what came of it shows when the list is read back.
+1,000 profiles; a filter 100 values. The import job is asynchronous: what came of it shows when the list is read back,
+and whoever isn't there yet counts as drift until then.
 Import can't set null, so a null leaves as an empty text: yesterday's value must not stay in a mail.
 """
 
@@ -28,7 +29,7 @@ class Klaviyo(Platform):
     """See the module."""
 
     type: ClassVar[str] = "klaviyo"
-    keys: ClassVar[frozenset[str]] = frozenset({"email", "phone"})
+    keys: ClassVar[frozenset[str]] = frozenset({"email"})
 
     def __init__(self, http: Http, list_id: str, max_batch: int) -> None:
         super().__init__(http, max_batch)
@@ -52,7 +53,7 @@ class Klaviyo(Platform):
         return cls(Http(base_url, headers, timeout=timeout), list_id, max_batch)
 
     def normalise(self, key: str, value: str) -> str | None:
-        """Plain addresses; phones in E.164 with plus."""
+        """The address in lower case, as Klaviyo keeps it."""
         return plain(key, value) if key in self.keys else None
 
     def send(self, batch: Batch) -> Answer:
@@ -75,7 +76,7 @@ class Klaviyo(Platform):
 
     def _profile(self, member: Member, fields: Mapping[str, Any]) -> dict[str, Any]:
         known = {name: "" if value is None else value for name, value in fields.items()}
-        attributes: dict[str, Any] = {_identifier(member.member_id): member.member_id}
+        attributes: dict[str, Any] = {"email": member.member_id}
         attributes |= {name: known.pop(name) for name in OWN_ATTRIBUTES if name in known}
         if known:
             attributes["properties"] = known
@@ -87,33 +88,31 @@ class Klaviyo(Platform):
         self._post("/api/profile-bulk-import-jobs", "profile-bulk-import-job", attributes, lists)
 
     def _erase(self, member: Member) -> None:
-        profile = {"data": {"type": "profile", "attributes": {_identifier(member.member_id): member.member_id}}}
+        profile = {"data": {"type": "profile", "attributes": {"email": member.member_id}}}
         self._post("/api/data-privacy-deletion-jobs", "data-privacy-deletion-job", {"profile": profile})
 
     def _remove(self, member_ids: list[str]) -> None:
         profiles = []
-        for kind in ("email", "phone_number"):
-            for some in chunked([one for one in member_ids if _identifier(one) == kind], FILTER_VALUES):
-                params = {
-                    "filter": f"any({kind},{json.dumps(some, ensure_ascii=False)})",
-                    "fields[profile]": kind,
-                    "page[size]": str(FILTER_VALUES),
-                }
-                found = answered(self._http.call("GET", "/api/profiles", params=params)).get("data", [])
-                profiles += [{"type": "profile", "id": one["id"]} for one in found]
+        for some in chunked(member_ids, FILTER_VALUES):
+            params = {
+                "filter": f"any(email,{json.dumps(some, ensure_ascii=False)})",
+                "fields[profile]": "email",
+                "page[size]": str(FILTER_VALUES),
+            }
+            found = answered(self._http.call("GET", "/api/profiles", params=params)).get("data", [])
+            profiles += [{"type": "profile", "id": one["id"]} for one in found]
         if profiles:
             path = f"/api/lists/{self._list_id}/relationships/profiles"
             self._http.call("DELETE", path, {"data": profiles}, headers={"Content-Type": "application/vnd.api+json"})
 
     def _members(self) -> Iterator[Member]:
-        params = {"fields[profile]": "email,phone_number", "page[size]": "100"}
+        params = {"fields[profile]": "email", "page[size]": "100"}
         while True:
             found = answered(self._http.call("GET", f"/api/lists/{self._list_id}/profiles", params=params))
             for one in found.get("data", []):
-                attributes = one.get("attributes", {})
-                member_id = attributes.get("email") or attributes.get("phone_number")
-                if member_id:
-                    yield Member(str(member_id).lower())
+                email = one.get("attributes", {}).get("email")
+                if email:
+                    yield Member(str(email).lower())
             following = parse_qs(urlsplit((found.get("links") or {}).get("next") or "").query)
             if "page[cursor]" not in following:
                 return
@@ -123,7 +122,3 @@ class Klaviyo(Platform):
     def _post(self, path: str, kind: str, attributes: object, relationships: object = None) -> None:
         data = {"type": kind, "attributes": attributes, **({"relationships": relationships} if relationships else {})}
         self._http.call("POST", path, {"data": data}, headers={"Content-Type": "application/vnd.api+json"})
-
-
-def _identifier(member_id: str) -> str:
-    return "email" if "@" in member_id else "phone_number"
