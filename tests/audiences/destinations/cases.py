@@ -67,6 +67,12 @@ class Case:
     erased: Callable[[str], bool] = lambda member_id: True
     """Whether nothing of a person is left, beyond not being listed."""
 
+    known: Callable[[], object] | None = None
+    """Who is known there, where the first of several calls doesn't make a member yet."""
+
+    def applied(self) -> bool:
+        return bool((self.known or self.seen)())
+
     def member(self, number: int) -> Member:
         return Member(self.member_id(number), self.fields(number))
 
@@ -583,6 +589,7 @@ def platform(name: str) -> Callable[[pytest.FixtureRequest], Case]:
             found.member_id = hashed
             found.fields = lambda number: {}
         found.erased = lambda member_id: member_id not in state.people
+        found.known = lambda: state.people
         return found
 
     return case

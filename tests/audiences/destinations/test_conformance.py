@@ -157,7 +157,7 @@ def test_a_lost_answer_is_unanswered_though_applied_and_asserting_it_again_mends
     with case.losing() as sender:
         with pytest.raises(Unanswered):
             sender.send(batch(Kind.ADD, one, two, key="lost"))
-        assert case.seen(), "the fault lost the batch, not its answer"
+        assert case.applied(), "the fault lost the batch, not its answer"
         assert sender.send(batch(Kind.ADD, one, two, key="lost")) == Answer()
     assert case.seen() == expected(case, one, two)
 
