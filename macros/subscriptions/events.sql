@@ -4,7 +4,7 @@
 {{ return([
     'created', 'trial_started', 'activated', 'renewed', 'plan_changed', 'price_changed', 'quantity_changed',
     'interval_changed', 'pause_scheduled', 'pause_withdrawn', 'paused', 'resumed', 'skipped', 'payment_failed',
-    'payment_recovered', 'cancel_scheduled', 'cancel_withdrawn', 'cancelled', 'expired', 'reactivated',
+    'payment_recovered', 'cancel_scheduled', 'cancel_withdrawn', 'cancelled', 'expired', 'reactivated', 'observed',
 ]) }}
 {%- endmacro %}
 
@@ -46,4 +46,11 @@ mod(max(case when {{ code }} is not null then {{ place }} * 10 + {{ code }} end)
 {%- set amount = in_units(price, 4) ~ " * cast(" ~ quantity ~ " as " ~ type_wide_integer() ~ ") * " ~ yearly ~ " * " ~ in_units(rate, 10) -%}
 {%- set whole = "cast(" ~ interval_count ~ " as " ~ type_wide_integer() ~ ") * 12 * 1000000000000" -%}
 cast({{ whole_quotient("2 * (" ~ amount ~ ") + " ~ whole, "2 * " ~ whole) }} as decimal(36, 0)) * cast(0.01 as decimal(2, 2))
+{%- endmacro %}
+
+{#- A date of the row, if it lies in the days since the table was last looked at: so the row says when; else null. -#}
+{% macro dated_since_last_look(column) -%}
+case
+    when {{ business_date(column) }} > previous_day and {{ business_date(column) }} <= observed_day then {{ column }}
+end
 {%- endmacro %}

@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from ritorno import contract, landing, publishing
+from ritorno import contract, landing, publishing, snapshots
 from ritorno.dbt import BuildResult, Manifest, Stage, environment
 from ritorno.errors import CheckFailed, RitornoError, UnusableInput
 from ritorno.home import Home
@@ -95,8 +95,19 @@ def warehouse(run: Run) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def land(run: Run) -> Mapping[str, int]:
-    """Land new and changed files, take out what is to be forgotten; returns rows by raw table."""
-    with run.step("land") as counts, warehouse(run) as con:
+    """Land new and changed files, take out what is to be forgotten, bring the snapshots from the state store.
+
+    Returns:
+        rows by raw table.
+    """
+    with run.step("land") as counts:
+        rows = _land(run, counts)
+        snapshots.restore(run.home)
+        return rows
+
+
+def _land(run: Run, counts: dict[str, Any]) -> Mapping[str, int]:
+    with warehouse(run) as con:
 
         def tell(file: landing.FileOutcome) -> None:
             if file.action != "unchanged":
@@ -274,6 +285,8 @@ def publish(run: Run, marts: Sequence[Mapping[str, Any]]) -> publishing.Publishe
             also_write=[lambda folder: _draw_report(run, folder)],
         )
         run.published = True
+        if run.writes_state:
+            snapshots.keep(run.home)
         run.counts.update(_totals(run), marts=len(published.row_counts))
         counts.update(marts=len(published.row_counts), rows=sum(published.row_counts.values()))
         _warn_if_quiet(run)

@@ -1,66 +1,65 @@
--- Today's table, tidied: who subscribed, and what the row says of state, pause, cancellation and terms.
-with subscriptions as (
+-- Who subscribed, and what today's row says; a subscription that is gone from the table keeps what it last said there.
+{%- set columns = [
+    'subscription_key', 'system', 'subscription_id', 'customer_id', 'today_status', 'plan_id', 'price',
+    'billing_interval', 'interval_count', 'quantity', 'currency', 'started_at', 'trial_end', 'pause_start', 'pause_end',
+    'cancel_at', 'cancelled_at', 'ended_at', 'updated_at',
+] %}
+-- sqlfluff:indentation:template_blocks_indent:false
+with today as (
 
-    select * from {{ ref('int_canonical__subscriptions') }}
-    where row_status = 'current'
-
-),
-
-plans as (
-
-    select * from {{ ref('int_canonical__plans') }}
-    where row_status = 'current'
+    select * from {{ ref('int_subscriptions__today') }}
 
 ),
 
-tidied as (
+versions as (
+
+    select * from {{ ref('int_subscriptions__versions') }}
+    where is_gone
+
+),
+
+present_and_gone as (
 
     select
-        *,
-        system || ':' || subscription_id as subscription_key,
-        case lower(trim(status)) when 'canceled' then 'cancelled' else lower(trim(status)) end as today_status,
-        lower(trim({{ adapter.quote('interval') }})) as billing_interval
-    from subscriptions
+        {% for column in columns -%}
+        {{ column }},
+        {% endfor -%}
+        cancel_reason,
+        email,
+        false as is_gone
+    from today
+    union all
+    select
+        {% for column in columns -%}
+        {{ column }},
+        {% endfor -%}
+        cancel_reason,
+        cast(null as {{ type_string() }}) as email,
+        true as is_gone
+    from versions
 
 ),
 
 final as (
 
     select
-        cast(tidied.subscription_key as {{ type_string() }}) as subscription_key,
-        cast(tidied.system as {{ type_string() }}) as system,
-        cast(tidied.subscription_id as {{ type_string() }}) as subscription_id,
+        present_and_gone.subscription_key,
+        present_and_gone.system,
+        present_and_gone.subscription_id,
         cast({{ customer_key_of() }} as {{ type_string() }}) as customer_key,
         -- money is kept per account: the customer, or the subscription itself where nobody is known
         cast(
-            coalesce({{ customer_key_of() }}, 'nobody:' || tidied.subscription_key) as {{ type_string() }}
+            coalesce({{ customer_key_of() }}, 'nobody:' || present_and_gone.subscription_key) as {{ type_string() }}
         ) as account_key,
-        cast(tidied.today_status as {{ type_string() }}) as today_status,
-        tidied.today_status not in ({{ live_states() }}, {{ ended_states() }}) as is_unknown_status,
-        cast(tidied.plan_id as {{ type_string() }}) as plan_id,
-        cast(coalesce(tidied.price, plans.price) as {{ type_price() }}) as price,
-        cast(
-            coalesce(tidied.billing_interval, lower(trim(plans.{{ adapter.quote('interval') }}))) as {{ type_string() }}
-        ) as billing_interval,
-        cast(case
-            when tidied.billing_interval is not null then coalesce(tidied.interval_count, 1)
-            else coalesce(plans.interval_count, 1)
-        end as bigint) as interval_count,
-        cast(coalesce(tidied.quantity, 1) as bigint) as quantity,
-        cast({{ currency_of('tidied.currency') }} as {{ type_string() }}) as currency,
-        tidied.started_at,
-        tidied.trial_end,
-        tidied.pause_start,
-        tidied.pause_end,
-        tidied.cancel_at,
-        tidied.cancelled_at,
-        tidied.ended_at,
-        tidied.updated_at,
-        cast(tidied.cancel_reason as {{ type_string() }}) as cancel_reason
-    from tidied
-    left join plans
-        on tidied.system = plans.system and tidied.plan_id = plans.plan_id
-    {{ join_customers('tidied') }}
+        present_and_gone.today_status,
+        present_and_gone.today_status not in ({{ live_states() }}, {{ ended_states() }}) as is_unknown_status,
+        {%- for column in columns[5:] %}
+        present_and_gone.{{ column }},
+        {%- endfor %}
+        present_and_gone.cancel_reason,
+        present_and_gone.is_gone
+    from present_and_gone
+    {{ join_customers('present_and_gone') }}
 
 )
 

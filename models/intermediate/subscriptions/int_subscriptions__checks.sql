@@ -7,8 +7,7 @@ with events as (
     select
         *,
         case when position(':' in event_key) > 0 then substr(event_key, 1, position(':' in event_key) - 1) end as system
-    from {{ ref('int_subscriptions__events') }}
-    where not is_inferred
+    from {{ ref('int_subscriptions__logged_events') }}
 
 ),
 

@@ -1,5 +1,6 @@
--- The one event log: what the systems logged, and for subscriptions without a log what today's row tells. Each has its
--- place: time, then sequence, then the order of the vocabulary, then the key; the order of arrival plays no part.
+-- The one event log: what the systems logged, and for subscriptions without a log what their row told when it was first
+-- seen and how it changed since. Each has its place: time, then sequence, then the order of the vocabulary, then the
+-- key; the order of arrival plays no part.
 with logged_events as (
 
     select * from {{ ref('int_subscriptions__logged_events') }}
@@ -12,11 +13,19 @@ inferred_events as (
 
 ),
 
+observed_events as (
+
+    select * from {{ ref('int_subscriptions__observed_events') }}
+
+),
+
 every_event as (
 
     select * from logged_events
     union all
     select * from inferred_events
+    union all
+    select * from observed_events
 
 ),
 

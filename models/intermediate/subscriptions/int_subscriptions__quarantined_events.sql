@@ -13,6 +13,12 @@ steps as (
 
 ),
 
+logged_events as (
+
+    select * from {{ ref('int_subscriptions__logged_events') }}
+
+),
+
 gathered as (
 
     select
@@ -20,8 +26,7 @@ gathered as (
         event_key,
         event_type,
         happened_at,
-        obstacle,
-        is_inferred
+        obstacle
     from lives
     union all
     select
@@ -29,8 +34,7 @@ gathered as (
         event_key,
         event_type,
         happened_at,
-        obstacle,
-        is_inferred
+        obstacle
     from steps
 
 ),
@@ -38,13 +42,13 @@ gathered as (
 final as (
 
     select
-        subscription_key,
-        event_key,
-        event_type,
-        happened_at as occurred_at,
-        obstacle as reason
+        gathered.subscription_key,
+        gathered.event_key,
+        gathered.event_type,
+        gathered.happened_at as occurred_at,
+        gathered.obstacle as reason
     from gathered
-    where not is_inferred
+    inner join logged_events on gathered.event_key = logged_events.event_key
 
 )
 

@@ -7,6 +7,12 @@ with accounts as (
 
 ),
 
+logs as (
+
+    select distinct subscription_key from {{ ref('int_subscriptions__logged_events') }}
+
+),
+
 intervals as (
 
     select * from {{ ref('int_subscriptions__intervals') }}
@@ -25,6 +31,7 @@ final as (
         accounts.is_unknown_status
     from accounts
     inner join intervals on accounts.subscription_key = intervals.subscription_key
+    inner join logs on accounts.subscription_key = logs.subscription_key
     where
         accounts.today_status != intervals.state
         and (accounts.updated_at is null or accounts.updated_at >= intervals.valid_from)
