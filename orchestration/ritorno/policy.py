@@ -186,6 +186,7 @@ class PolicyValues(BaseModel):
     paused_in_mrr: bool
     past_due_in_mrr: bool
     pause_at_risk_after_days: Days
+    survival_horizon_days: Days
 
     loyalty_point_value: Annotated[float, Field(ge=0)]
 

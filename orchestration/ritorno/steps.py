@@ -18,6 +18,7 @@ from ritorno.identity import step as identity
 from ritorno.loyalty import step as loyalty
 from ritorno.segments import step as segments
 from ritorno.step_context import StepContext
+from ritorno.survival import step as survival
 from ritorno.value import step as value
 
 
@@ -102,5 +103,13 @@ STEPS: tuple[PythonStep, ...] = (
         outputs=segments.OUTPUTS,
         ensure=segments.ensure,
         run=segments.run,
+    ),
+    PythonStep(
+        name="survival",
+        description="Log-rank tests between the groups of each survival curve, and their restricted means.",
+        inputs=survival.INPUTS,
+        outputs=survival.OUTPUTS,
+        ensure=survival.ensure,
+        run=survival.run,
     ),
 )

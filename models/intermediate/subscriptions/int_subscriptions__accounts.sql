@@ -14,11 +14,11 @@ with today as (
 versions as (
 
     select * from {{ ref('int_subscriptions__versions') }}
-    where is_gone
+    where is_missing
 
 ),
 
-present_and_gone as (
+known as (
 
     select
         {% for column in columns -%}
@@ -35,7 +35,7 @@ present_and_gone as (
         {% endfor -%}
         cancel_reason,
         cast(null as {{ type_string() }}) as email,
-        true as is_gone
+        is_gone
     from versions
 
 ),
@@ -43,23 +43,23 @@ present_and_gone as (
 final as (
 
     select
-        present_and_gone.subscription_key,
-        present_and_gone.system,
-        present_and_gone.subscription_id,
+        known.subscription_key,
+        known.system,
+        known.subscription_id,
         cast({{ customer_key_of() }} as {{ type_string() }}) as customer_key,
         -- money is kept per account: the customer, or the subscription itself where nobody is known
         cast(
-            coalesce({{ customer_key_of() }}, 'nobody:' || present_and_gone.subscription_key) as {{ type_string() }}
+            coalesce({{ customer_key_of() }}, 'nobody:' || known.subscription_key) as {{ type_string() }}
         ) as account_key,
-        present_and_gone.today_status,
-        present_and_gone.today_status not in ({{ live_states() }}, {{ ended_states() }}) as is_unknown_status,
+        known.today_status,
+        known.today_status not in ({{ live_states() }}, {{ ended_states() }}) as is_unknown_status,
         {%- for column in columns[5:] %}
-        present_and_gone.{{ column }},
+        known.{{ column }},
         {%- endfor %}
-        present_and_gone.cancel_reason,
-        present_and_gone.is_gone
-    from present_and_gone
-    {{ join_customers('present_and_gone') }}
+        known.cancel_reason,
+        known.is_gone
+    from known
+    {{ join_customers('known') }}
 
 )
 

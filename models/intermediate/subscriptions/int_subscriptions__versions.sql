@@ -85,8 +85,10 @@ final as (
         previous_day,
         until_day,
         next_day,
-        -- a row that came back was never gone, and one that can't be read today isn't
-        next_day is null and until_day is not null and is_not_landed as is_gone,
+        -- a row that came back was never gone, and one that can't be read today isn't; looking back, what is missing
+        -- from today's table may still have been there
+        next_day is null and is_not_landed as is_missing,
+        next_day is null and is_not_landed and until_day is not null as is_gone,
         today_status,
         cast(status as {{ type_string() }}) as status,
         cast(status_before as {{ type_string() }}) as status_before,

@@ -1,0 +1,1 @@
+"""Comparing survival curves: the log-rank test and the restricted mean."""
