@@ -128,7 +128,8 @@ def test_the_error_of_the_restricted_mean_covers_the_truth_as_often_as_it_says()
         days = np.minimum(lived, watched)
         order = np.argsort(days)
         found = restricted_mean(days[order], (lived <= watched)[order] * 1.0, (lived > watched)[order] * 1.0, 60)
-        assert found.days is not None and found.std_error is not None
+        assert found.days is not None
+        assert found.std_error is not None
         hits += abs(found.days - truth) < 1.96 * found.std_error
     assert 0.91 < hits / 300 < 0.98
 
