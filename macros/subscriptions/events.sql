@@ -4,7 +4,8 @@
 {{ return([
     'created', 'trial_started', 'activated', 'renewed', 'plan_changed', 'price_changed', 'quantity_changed',
     'interval_changed', 'pause_scheduled', 'pause_withdrawn', 'paused', 'resumed', 'skipped', 'payment_failed',
-    'payment_recovered', 'cancel_scheduled', 'cancel_withdrawn', 'cancelled', 'expired', 'reactivated', 'observed',
+    'payment_recovered', 'cancel_scheduled', 'cancel_withdrawn', 'cancelled', 'expired', 'reactivated', 'discount_changed',
+    'observed',
 ]) }}
 {%- endmacro %}
 
@@ -24,10 +25,12 @@ end
 {#- events whose plan, price, interval and quantity hold from then on. A renewal's price is what was billed (perhaps
     with a coupon for some months), so it changes nothing. -#}
 {% macro term_events() -%}
-'created', 'trial_started', 'activated', 'plan_changed', 'price_changed', 'quantity_changed', 'interval_changed', 'resumed', 'reactivated'
+'created', 'trial_started', 'activated', 'plan_changed', 'price_changed', 'quantity_changed', 'interval_changed', 'discount_changed', 'resumed', 'reactivated'
 {%- endmacro %}
 
-{% macro change_events() -%}'plan_changed', 'price_changed', 'quantity_changed', 'interval_changed'{%- endmacro %}
+{% macro change_events() -%}
+'plan_changed', 'price_changed', 'quantity_changed', 'interval_changed', 'discount_changed'
+{%- endmacro %}
 
 {#- states in which a subscription is live: it counts as activity, and its customer as a subscriber -#}
 {% macro live_states() -%}'trialing', 'active', 'past_due', 'paused'{%- endmacro %}
@@ -39,12 +42,15 @@ end
 mod(max(case when {{ code }} is not null then {{ place }} * 10 + {{ code }} end) over ({{ over }}), 10)
 {%- endmacro %}
 
-{#- A monthly amount in whole cents of the reporting currency, rounded once, half away from zero: price (4 places) ×
-    quantity × how often a year × rate (10 places) / 12. Whole numbers all the way, so every engine agrees. -#}
-{% macro monthly_amount(price, quantity, interval, interval_count, rate) -%}
+{#- A monthly amount in whole cents of the reporting currency, rounded once, half away from zero: (price (4 places) ×
+    quantity − the coupon's amount, at least 0) × (100 − its per cent) × how often a year × rate (10 places) / 12. Whole numbers all the way, so every engine agrees. -#}
+{% macro monthly_amount(price, quantity, interval, interval_count, rate, amount_off='0', percent_off='0') -%}
 {%- set yearly = "case " ~ interval ~ " when 'year' then 1 when 'month' then 12 when 'week' then 52 when 'day' then 365 end" -%}
-{%- set amount = in_units(price, 4) ~ " * cast(" ~ quantity ~ " as " ~ type_wide_integer() ~ ") * " ~ yearly ~ " * " ~ in_units(rate, 10) -%}
-{%- set whole = "cast(" ~ interval_count ~ " as " ~ type_wide_integer() ~ ") * 12 * 1000000000000" -%}
+{%- set wide = type_wide_integer() -%}
+{%- set billed = "greatest(" ~ in_units(price, 4) ~ " * cast(" ~ quantity ~ " as " ~ wide ~ ") - " ~ in_units(amount_off, 4) ~ ", cast(0 as " ~ wide ~ "))" -%}
+{%- set kept = "greatest(cast(1000000 as " ~ wide ~ ") - " ~ in_units(percent_off, 4) ~ ", cast(0 as " ~ wide ~ "))" -%}
+{%- set amount = billed ~ " * " ~ kept ~ " * " ~ yearly ~ " * " ~ in_units(rate, 10) -%}
+{%- set whole = "cast(" ~ interval_count ~ " as " ~ wide ~ ") * 12 * 1000000000000 * 1000000" -%}
 cast({{ whole_quotient("2 * (" ~ amount ~ ") + " ~ whole, "2 * " ~ whole) }} as decimal(36, 0)) * cast(0.01 as decimal(2, 2))
 {%- endmacro %}
 

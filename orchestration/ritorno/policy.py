@@ -185,6 +185,7 @@ class PolicyValues(BaseModel):
 
     paused_in_mrr: bool
     past_due_in_mrr: bool
+    discounts_in_mrr: Literal["forever", "running", "none"]
     pause_at_risk_after_days: Days
     survival_horizon_days: Days
 

@@ -1,8 +1,9 @@
 -- Who subscribed, and what today's row says; a subscription that is gone from the table keeps what it last said there.
 {%- set columns = [
     'subscription_key', 'system', 'subscription_id', 'customer_id', 'today_status', 'plan_id', 'price',
-    'billing_interval', 'interval_count', 'quantity', 'currency', 'started_at', 'trial_end', 'pause_start', 'pause_end',
-    'cancel_at', 'cancelled_at', 'ended_at', 'updated_at',
+    'billing_interval', 'interval_count', 'quantity', 'currency', 'discount_amount', 'discount_percent',
+    'discount_duration', 'discount_ends_at', 'started_at', 'trial_end', 'pause_start', 'pause_end', 'cancel_at',
+    'cancelled_at', 'ended_at', 'updated_at',
 ] %}
 -- sqlfluff:indentation:template_blocks_indent:false
 with today as (

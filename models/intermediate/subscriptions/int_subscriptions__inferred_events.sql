@@ -3,7 +3,10 @@
     very day. From then on int_subscriptions__observed_events tells. A log that doesn't begin gets its beginning from
     today's row. -#}
 {%- set columns = "subscription_key, event_type, occurred_at, effective_at, reason" -%}
-{%- set terms = ['plan_id', 'price', 'billing_interval', 'interval_count', 'quantity'] -%}
+{%- set terms = [
+    'plan_id', 'price', 'billing_interval', 'interval_count', 'quantity', 'discount_amount', 'discount_percent',
+    'discount_duration', 'discount_ends_at',
+] -%}
 -- sqlfluff:indentation:template_blocks_indent:false
 with accounts as (
 

@@ -50,7 +50,10 @@ amounts as (
             when payment_state = 'past_due' then 0
             {%- endif %}
             when money_problem is not null then null
-            else {{ monthly_amount('price', 'quantity', 'billing_interval', 'interval_count', 'fx_rate') }}
+            else {{ monthly_amount(
+                'price', 'quantity', 'billing_interval', 'interval_count', 'fx_rate',
+                'coalesce(amount_off, 0)', 'coalesce(percent_off, 0)'
+            ) }}
         end as monthly
     from priced
 

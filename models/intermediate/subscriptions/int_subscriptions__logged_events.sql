@@ -47,6 +47,10 @@ final as (
         cast(lower(trim(spelled.{{ adapter.quote('interval') }})) as {{ type_string() }}) as billing_interval,
         spelled.interval_count,
         spelled.quantity,
+        cast(spelled.discount_amount as {{ type_price() }}) as discount_amount,
+        cast(spelled.discount_percent as {{ type_price() }}) as discount_percent,
+        cast(lower(trim(spelled.discount_duration)) as {{ type_string() }}) as discount_duration,
+        spelled.discount_ends_at,
         spelled.reason,
         false as is_inferred
     from spelled

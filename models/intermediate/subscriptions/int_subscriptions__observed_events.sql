@@ -1,7 +1,10 @@
 {#- What changed from one look at the table to the next, as the events that a log would have said. A date of the row
     itself is taken if it lies in the days since the last look, else the day it was seen: what an earlier day closed
     with stays. What happens underneath a pause (a payment that fails, a trial that ends) shows when the pause ends. -#}
-{%- set terms = ['plan_id', 'price', 'billing_interval', 'interval_count', 'quantity'] -%}
+{%- set terms = [
+    'plan_id', 'price', 'billing_interval', 'interval_count', 'quantity', 'discount_amount', 'discount_percent',
+    'discount_duration', 'discount_ends_at',
+] -%}
 {%- set live = 'status in (' ~ live_states() ~ ')' -%}
 {%- set was_live = 'status_before in (' ~ live_states() ~ ')' -%}
 {%- set unpaused = "status in ('trialing', 'active', 'past_due')" -%}
@@ -12,6 +15,9 @@
     {'type': 'interval_changed', 'when': 'is_interval_changed and not is_price_changed and not is_plan_changed'},
     {'type': 'quantity_changed',
      'when': 'is_quantity_changed and not (is_interval_changed or is_price_changed or is_plan_changed)'},
+    {'type': 'discount_changed',
+     'when': 'is_discount_changed and not '
+     ~ '(is_quantity_changed or is_interval_changed or is_price_changed or is_plan_changed)'},
     {'type': 'reactivated', 'when': 'was_ended and ' ~ live,
      'at': "coalesce(" ~ dated_since_last_look('started_at') ~ ", observed_from)"},
     {'type': 'resumed', 'when': "status_before = 'paused' and " ~ unpaused, 'at': resumed_at},
@@ -83,6 +89,15 @@ compared as (
             )
         ) as is_interval_changed,
         (version_number > 1 and (quantity is distinct from quantity_before)) as is_quantity_changed,
+        (
+            version_number > 1
+            and (
+                (discount_amount is distinct from discount_amount_before)
+                or (discount_percent is distinct from discount_percent_before)
+                or (discount_duration is distinct from discount_duration_before)
+                or (discount_ends_at is distinct from discount_ends_at_before)
+            )
+        ) as is_discount_changed,
         case
             when not is_pause_outlived and {{ business_date('pause_end') }} >= observed_day then pause_end
         end as pause_until,

@@ -1,7 +1,7 @@
 {#- Plan, price, interval and quantity at every step. A step names what changes; the rest is carried on from before. A
-    change of plan without a price brings the plan's list price. -#}
+    change of plan without a price brings the plan's list price; a coupon stays until another word of it. -#}
 {%- set so_far = 'partition by subscription_key order by step rows between unbounded preceding and current row' -%}
-{%- set carried = ['plan_id', 'price', 'billing_interval', 'interval_count'] -%}
+{%- set carried = ['plan_id', 'price', 'billing_interval', 'interval_count', 'amount_off', 'percent_off'] -%}
 -- sqlfluff:indentation:template_blocks_indent:false
 with steps as (
 
@@ -57,7 +57,9 @@ spoken as (
         events.price as said_price,
         events.billing_interval as said_interval,
         events.interval_count as said_interval_count,
-        events.quantity as said_quantity
+        events.quantity as said_quantity,
+        events.amount_off as said_amount_off,
+        events.percent_off as said_percent_off
     from steps
     inner join accounts on steps.subscription_key = accounts.subscription_key
     inner join events on steps.event_key = events.event_key
@@ -113,7 +115,9 @@ said as (
         end as new_interval_count,
         case
             when speaks_of_terms then coalesce(said_quantity, case when is_first then coalesce(today_quantity, 1) end)
-        end as new_quantity
+        end as new_quantity,
+        case when speaks_of_terms then said_amount_off end as new_amount_off,
+        case when speaks_of_terms then said_percent_off end as new_percent_off
     from with_plans
 
 ),
@@ -189,6 +193,8 @@ final as (
         billing_interval,
         interval_count,
         quantity,
+        amount_off,
+        percent_off,
         currency,
         price_since,
         {{ business_date('price_since') }} as price_date,

@@ -46,7 +46,12 @@ final as (
         cast({{ currency_of('tidied.currency') }} as {{ type_string() }}) as currency,
         cast(tidied.discount_amount as {{ type_price() }}) as discount_amount,
         cast(tidied.discount_percent as {{ type_price() }}) as discount_percent,
-        cast(lower(trim(tidied.discount_duration)) as {{ type_string() }}) as discount_duration,
+        -- a row without a coupon says that there is none
+        cast(case
+            when tidied.discount_duration is null and tidied.discount_amount is null and tidied.discount_percent is null
+                then 'none'
+            else lower(trim(tidied.discount_duration))
+        end as {{ type_string() }}) as discount_duration,
         tidied.discount_ends_at,
         tidied.started_at,
         tidied.trial_end,
