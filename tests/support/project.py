@@ -142,6 +142,11 @@ class Project:
             else:
                 self._build(con, self.manifest["nodes"][unique_id], str(as_of))
 
+    def order(self, models: Sequence[str], given: Collection[str] = ()) -> list[str]:
+        """The names of the models that `run` would build, in order; steps are left out."""
+        ids = self._order(models, given)
+        return [str(self.manifest["nodes"][one]["name"]) for one in ids if not one.startswith("step.")]
+
     def rows(self, raw: RawRows, model: str, as_of: date | str, order_by: str = "all") -> list[dict[str, Any]]:
         """One model's rows as dicts, for these raw rows."""
         con = self.connect(raw)
