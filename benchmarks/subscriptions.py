@@ -47,8 +47,8 @@ def fill(con: duckdb.DuckDBPyConnection, subscriptions: int, events: int) -> Non
         select
             'e' || n || '-' || k as event_id, 's' || n as subscription_id,
             case when k % 10 = 9 and n % 3 > 0 then 'renewed' else {kinds}[k % 10 + 1] end as type,
-            cast(timestamp '2023-01-01 08:00:00' + to_minutes(n * 997 % 900000) + to_days(17 * k::int) as varchar) || 'Z'
-                as occurred_at,
+            cast(timestamp '2023-01-01 08:00:00' + to_minutes(n * 997 % 900000) + to_days(17 * k::int) as varchar)
+                || 'Z' as occurred_at,
             case when k % 10 = 6 then cast(10 + n % 15 as varchar) end as price,
             'bench' as _ritorno_file, n as _ritorno_line, 1 as _ritorno_batch
         from range({subscriptions}) as rows(n), range({events}) as life(k)
