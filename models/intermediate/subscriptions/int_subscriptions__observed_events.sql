@@ -37,7 +37,7 @@
     {'type': 'cancel_withdrawn', 'when': live ~ " and is_cancel_withdrawn"},
     {'type': 'cancelled', 'when': was_live ~ " and status = 'cancelled'", 'at': 'ends_at'},
     {'type': 'expired', 'when': was_live ~ " and status = 'expired'", 'at': 'ends_at'},
-    {'type': 'cancelled', 'when': 'is_gone and ' ~ live, 'at': business_midnight('until_day')},
+    {'type': 'cancelled', 'when': 'is_gone and ' ~ live, 'at': business_instant('until_day')},
 ] -%}
 -- sqlfluff:indentation:template_blocks_indent:false
 with versions as (

@@ -81,7 +81,7 @@ final as (
         customer_id,
         cast(version_number as integer) as version_number,
         observed_day,
-        {{ business_midnight('observed_day') }} as observed_from,
+        {{ business_instant('observed_day') }} as observed_from,
         previous_day,
         until_day,
         next_day,
