@@ -261,6 +261,7 @@ def write_state(run: Run) -> Mapping[str, Any]:
         if not run.writes_state:
             run.detail("write_state", "a newer day is published: nothing is remembered of this one")
             return {}
+        counts["snapshot_rows"] = snapshots.keep(run.home)
         saved = segment_store.save(run.home, run.request.as_of, run.run_id)
         if saved is None:
             run.note(f"segment state of a later day than {run.request.as_of} stands: nothing was written over it")
@@ -285,8 +286,6 @@ def publish(run: Run, marts: Sequence[Mapping[str, Any]]) -> publishing.Publishe
             also_write=[lambda folder: _draw_report(run, folder)],
         )
         run.published = True
-        if run.writes_state:
-            snapshots.keep(run.home)
         run.counts.update(_totals(run), marts=len(published.row_counts))
         counts.update(marts=len(published.row_counts), rows=sum(published.row_counts.values()))
         _warn_if_quiet(run)
