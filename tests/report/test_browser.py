@@ -264,8 +264,10 @@ def test_axe_finds_no_barrier(opened: Open, axe: str, name: str, dark: bool) -> 
     red = int(re.findall(r"\d+", background)[0])
     assert (red < 40) == dark
     page.page.add_script_tag(content=axe)
+    # Inside the charts are marks hidden from screen readers; their contrast is counted in test_report.
     found = page.page.evaluate(
-        "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})"
+        "axe.run({exclude: [['.chart svg']]}, "
+        "{runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})"
     )
     problems = [(item["id"], [node["html"][:160] for node in item["nodes"][:3]]) for item in found["violations"]]
     assert problems == [], json.dumps(problems, indent=1)
