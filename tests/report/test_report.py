@@ -19,7 +19,7 @@ from ritorno.report import charts, numbers, redraw, theme
 from ritorno.report.draw import as_script, encode, prose, spark, write
 from ritorno.report.figures import Column
 from ritorno.report.marts import open_marts
-from ritorno.report.pages import PAGES
+from ritorno.report.pages import PAGES, audiences
 from ritorno.report.squarify import Box, squarify
 from tests.report.shop import bare_run, contracts
 
@@ -163,6 +163,59 @@ class TestPages:
         assert any("cohort_retention has other columns than this chart knows" in message for message in told)
         assert "Not drawn: cohort_retention" in index.with_name("cohorts.html").read_text(encoding="utf-8")
         assert "Not drawn" not in index.with_name("rfm.html").read_text(encoding="utf-8")
+
+    def test_the_waterfall_of_the_last_send_goes_from_the_segment_to_those_handed_over(self, tmp_path: Path) -> None:
+        runs = {"run_id": "varchar", "audience": "varchar", "status": "varchar", "started_at": "timestamp",
+                "members": "bigint", "wanted": "bigint"}  # fmt: skip
+        exclusions = {"run_id": "varchar", "audience": "varchar", "position": "integer", "reason": "varchar",
+                      "detail": "varchar", "customers": "bigint"}  # fmt: skip
+        old = {
+            "run_id": "1",
+            "audience": "win_back",
+            "status": "done",
+            "members": 9,
+            "wanted": 9,
+            "started_at": "2026-06-01",
+        }
+        new = old | {"run_id": "2", "status": "held", "members": 100, "wanted": 60, "started_at": "2026-06-02"}
+        left_out = [
+            {
+                "run_id": "2",
+                "audience": "win_back",
+                "position": 1,
+                "reason": "suppressed",
+                "detail": "",
+                "customers": 30,
+            },
+            {
+                "run_id": "2",
+                "audience": "win_back",
+                "position": 2,
+                "reason": "no_consent",
+                "detail": "email",
+                "customers": 10,
+            },
+            {
+                "run_id": "1",
+                "audience": "win_back",
+                "position": 1,
+                "reason": "suppressed",
+                "detail": "",
+                "customers": 5,
+            },
+        ]
+        folder = bare_run(
+            tmp_path, {"audience_runs": (runs, [old, new]), "audience_exclusions": (exclusions, left_out)}
+        )
+        with open_marts(folder) as marts:
+            steps = marts.rows(audiences.WATERFALL.sql)
+            assert [item.text for item in audiences.attention(marts)] == ["1 audience was held back by a guard."]
+        assert [(row[2], row[4], row[6]) for row in steps] == [
+            ("in the segment", 100, 0),
+            ("suppressed", 30, 70),
+            ("no consent", 10, 60),
+            ("to be held", 60, 0),
+        ]
 
     def test_a_report_that_cannot_be_drawn_is_told_and_holds_nothing_back(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

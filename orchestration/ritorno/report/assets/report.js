@@ -149,7 +149,8 @@
   function sized(spec, rows) {
     if (!spec.height || !spec.height.step) return spec;
     const encoding = spec.encoding || spec.layer[0].encoding;
-    return { ...spec, height: spec.height.step * new Set(rows.map((row) => row[encoding.y.field])).size };
+    const drawn = rows.filter((row) => !encoding.x || row[encoding.x.field] !== null);  // Vega leaves the others out
+    return { ...spec, height: spec.height.step * Math.max(1, new Set(drawn.map((row) => row[encoding.y.field])).size) };
   }
 
   async function draw(figure) {
