@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from ritorno.audiences import history as audience_history
 from ritorno.experiments import records as experiment_records
 from ritorno.experiments import step as experiments
 from ritorno.identity import step as identity
@@ -111,5 +112,13 @@ STEPS: tuple[PythonStep, ...] = (
         outputs=survival.OUTPUTS,
         ensure=survival.ensure,
         run=survival.run,
+    ),
+    PythonStep(
+        name="audience_history",
+        description="What earlier sends of audiences came to, from the state store: counts only.",
+        inputs=(),
+        outputs=audience_history.OUTPUTS,
+        ensure=audience_history.ensure,
+        run=audience_history.run,
     ),
 )
