@@ -88,13 +88,14 @@ def refresh(
         ),
     ] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Give up at once if another refresh is running.")] = False,
+    send: Annotated[bool, typer.Option("--send", help="Send every audience once the marts are published.")] = False,
 ) -> None:
     """Land new files, build, check and publish the marts.
 
     Without --raw and --source the tables that a loader put into the warehouse's schema `raw` are used.
 
-    Ends with 0 when the marts are published, 1 when a check stopped it (what was published before stays), 2 when
-    input or arguments can't be used.
+    Ends with 0 when the marts are published (and with --send everything was acknowledged), 1 when a check stopped it
+    (what was published before stays) or an audience was held or is open, 2 when input or arguments can't be used.
     """
     _refresh(
         home=home,
@@ -106,6 +107,7 @@ def refresh(
         backdate=backdate,
         accept_drift=accept_drift or None,
         wait=not no_wait,
+        send=send,
     )
 
 
@@ -120,7 +122,7 @@ def demo(
     chosen = Home.at(home)
     report = _simulate(chosen.demo, customers, DEMO_SEED, DEMO_YEARS, DEMO_END, 0.01, "csv")
     _print_simulation(report, DEMO_END)
-    outcome = _refresh(home=chosen.root, raw=report.raw, as_of=DEMO_END.isoformat(), then_exit=False)
+    outcome = _refresh(home=chosen.root, raw=report.raw, as_of=DEMO_END.isoformat(), send=True, then_exit=False)
     if outcome.exit_code == 0:
         from ritorno.answers import print_answers
 
@@ -325,6 +327,7 @@ def _refresh(
     backdate: bool = False,
     accept_drift: bool | None = None,
     wait: bool = True,
+    send: bool = False,
     then_exit: bool = True,
 ) -> Outcome:
     from ritorno import pipeline
@@ -343,7 +346,7 @@ def _refresh(
         accept_drift=accept_drift,
     )
     with Terminal() as terminal:
-        outcome = run_refresh(request, terminal, wait=wait)
+        outcome = run_refresh(request, terminal, wait=wait, send=send)
     print_outcome(outcome)
     if then_exit:
         raise typer.Exit(outcome.exit_code)

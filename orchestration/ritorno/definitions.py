@@ -19,6 +19,7 @@ from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 from pydantic import PrivateAttr
 
 from ritorno import lock, pipeline
+from ritorno.audiences import exposures
 from ritorno.contract import raw_tables
 from ritorno.dbt import DbtProject, Manifest, Stage, marts, stages, with_stage_tags
 from ritorno.errors import RitornoError
@@ -33,7 +34,9 @@ from ritorno.steps import PythonStep
 POOL = "warehouse"
 """Everything that opens the warehouse for writing; dagster.yaml gives this pool one slot."""
 JOB = "refresh"
+SENDING_JOB = "refresh_and_send"
 DAILY = "0 5 * * *"
+AUDIENCE_GROUP = "audiences"
 STALE_WARNING, STALE = timedelta(hours=26), timedelta(hours=36)
 RETRIES, RETRY_SECONDS = 2, 5
 
@@ -428,6 +431,52 @@ def write_state(context: dg.AssetExecutionContext, session: Session) -> dg.Mater
     return dg.MaterializeResult(metadata=dict(guarded(lambda: pipeline.write_state(session.run))))
 
 
+# --- audiences
+
+AUDIENCES = exposures.audiences(MANIFEST)
+AUDIENCE_CHECKS = {
+    "guards": "The plan is within the audience's guards, and its doors (freshness, send window) are open.",
+    "acknowledged": "The destination answered everything, and refused nobody.",
+    "applied": "What the destination shows is what it acknowledged, where it can be read back.",
+}
+
+
+def _audience_asset(audience: exposures.Audience) -> dg.AssetsDefinition:
+    """An audience: sent after everything was published and the state of the day is written. Counts only, no keys."""
+    key = dg.AssetKey(["audiences", audience.name])
+
+    @dg.multi_asset(
+        name=f"send_{audience.name}",
+        specs=[
+            dg.AssetSpec(
+                key,
+                deps=[WRITTEN, SEGMENTS[audience.segment]],
+                description=audience.description,
+                group_name=AUDIENCE_GROUP,
+                owners=[audience.owner if "@" in audience.owner else f"team:{audience.owner}"]
+                if audience.owner
+                else [],
+                kinds={"python"},
+            )
+        ],
+        check_specs=[dg.AssetCheckSpec(name, asset=key, description=text) for name, text in AUDIENCE_CHECKS.items()],
+        pool=POOL,
+    )
+    def send_audience(context: dg.AssetExecutionContext, session: Session) -> Iterator[Any]:
+        sent = guarded(lambda: pipeline.send_audience(session.run, audience, MANIFEST))
+        yield dg.MaterializeResult(asset_key=key, metadata=dict(sent.figures))
+        for name, problem in sent.problems.items():
+            yield dg.AssetCheckResult(
+                passed=problem is None,
+                asset_key=key,
+                check_name=name,
+                severity=dg.AssetCheckSeverity.WARN if name == "applied" else dg.AssetCheckSeverity.ERROR,
+                metadata={"problem": problem or "none"},
+            )
+
+    return send_audience
+
+
 # --- the job, and when it starts
 
 
@@ -445,18 +494,25 @@ def say_why(context: dg.HookContext) -> None:
 
 refresh = dg.define_asset_job(
     JOB,
-    selection=dg.AssetSelection.all(),
+    selection=dg.AssetSelection.all() - dg.AssetSelection.groups(AUDIENCE_GROUP),
     hooks={say_why},
     executor_def=dg.in_process_executor,
     description="Land, check, build, check again, publish. Nothing is published unless every blocking check passed.",
+)
+refresh_and_send = dg.define_asset_job(
+    SENDING_JOB,
+    selection=dg.AssetSelection.all(),
+    hooks={say_why},
+    executor_def=dg.in_process_executor,
+    description="A refresh, and then every audience. Nothing leaves unless that very refresh was published.",
 )
 
 TIME_ZONE = str(load_policy().values["business_timezone"])
 
 
-@dg.schedule(job=refresh, cron_schedule=DAILY, execution_timezone=TIME_ZONE)
+@dg.schedule(job=refresh_and_send, cron_schedule=DAILY, execution_timezone=TIME_ZONE)
 def daily(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    """Every morning as of yesterday, in the business time zone."""
+    """Every morning as of yesterday, in the business time zone, and then the audiences."""
     as_of = context.scheduled_execution_time.date() - timedelta(days=1)
     return dg.RunRequest(
         run_key=f"as of {as_of.isoformat()}",
@@ -501,8 +557,9 @@ def _definitions() -> dg.Definitions:
             check_segments,
             publish,
             write_state,
+            *[_audience_asset(audience) for audience in AUDIENCES],
         ],
-        jobs=[refresh],
+        jobs=[refresh, refresh_and_send],
         schedules=[daily],
         sensors=[new_raw_files],
         resources={"session": Session()},

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 import duckdb
 
 from ritorno import contract, landing, publishing, snapshots
+from ritorno.audiences import operate
+from ritorno.audiences.exposures import Audience
 from ritorno.dbt import BuildResult, Manifest, Stage, environment
 from ritorno.errors import CheckFailed, RitornoError, UnusableInput
 from ritorno.home import Home
@@ -347,3 +350,79 @@ def _warn_if_quiet(run: Run) -> None:
             f"the newest order is of {newest}, {days} days before {run.request.as_of}: recency and churn count them. "
             f"If the data ends there, say --as-of {newest}"
         )
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What sending an audience came to, in counts.
+
+    Attributes:
+        figures: for Dagster and the terminal; no keys, no addresses.
+        problems: by check, None where it passed.
+    """
+
+    figures: Mapping[str, Any]
+    problems: Mapping[str, str | None]
+
+
+def send_audience(run: Run, audience: Audience, manifest: Manifest) -> Sent:
+    """Send one audience of the run that was just published.
+
+    What stops it stops nothing else: the marts are published, and the next audience goes on.
+    """
+    with run.step(f"send_{audience.name}") as counts:
+        if run.stopped is not None:
+            raise CheckFailed(run.stopped.reason)
+        if not run.writes_state:
+            run.detail(f"send_{audience.name}", "a run of a past day sends nothing")
+            return Sent({"status": "a past day sends nothing"}, dict.fromkeys(("guards", "acknowledged", "applied")))
+        context = operate.Context(run.home, manifest, run.request.policy.values, run_id=run.run_id)
+        try:
+            sent = _sent(operate.send(context, audience))
+        except RitornoError as error:
+            sent = Sent({"status": "not sent"}, {"guards": str(error), "acknowledged": None, "applied": None})
+        except Exception as error:  # one audience's fault is not the refresh's; its text may hold an address
+            run.logger.error("send_%s: unexpected %s", audience.name, type(error).__name__)
+            problem = f"unexpected {type(error).__name__}; ritorno send {audience.name} shows where (RITORNO_DEBUG=1)"
+            sent = Sent({"status": "failed"}, {"guards": None, "acknowledged": problem, "applied": None})
+        counts.update(sent.figures)
+        for problem in filter(None, sent.problems.values()):
+            run.note(problem)
+        if any(sent.problems[name] for name in ("guards", "acknowledged")):
+            run.counts["audiences_open"] = run.counts.get("audiences_open", 0) + 1
+        else:
+            run.counts["audiences_sent"] = run.counts.get("audiences_sent", 0) + 1
+        return sent
+
+
+def _sent(report: operate.Report) -> Sent:
+    plan, outcome = report.plan, report.outcome
+    drift = {kind: report.drift.get(kind, 0) for kind in ("missing", "lingering", "foreign")}
+    figures = {
+        "status": report.status,
+        "run": report.run_id,
+        "digest": plan.digest,
+        "members": plan.members,
+        "wanted": plan.wanted,
+        **{f"to_{kind.name.lower()}": count for kind, count in plan.counts.items()},
+        "acknowledged": outcome.acknowledged,
+        "refused": outcome.refused,
+        "unknown": outcome.unknown,
+        "not_sent": outcome.not_sent,
+        **drift,
+    }
+    name = plan.audience.name
+    held = "; ".join(trip.message for trip in plan.trips) if report.status == "held" else None
+    open_ends = {"refused": outcome.refused, "unknown": outcome.unknown, "not sent": outcome.not_sent}
+    shown = ", ".join(f"{count:,} {what}" for what, count in open_ends.items() if count)
+    drifted = ", ".join(f"{count:,} {kind}" for kind, count in drift.items() if count)
+    return Sent(
+        figures,
+        {
+            "guards": f"audience {name} was held: {held}; ritorno plan {name}" if held else None,
+            "acknowledged": f"audience {name}: {shown}{f' ({outcome.reason})' if outcome.reason else ''}"
+            if shown
+            else None,
+            "applied": f"audience {name}: read back, {drifted}" if drifted else None,
+        },
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ritorno import lock
+from ritorno.audiences import exposures
 from ritorno.errors import RitornoError, UnusableInput
 from ritorno.home import Home
 from ritorno.segments.definitions import load_segments
@@ -57,8 +58,8 @@ def prepare_instance(home: Home) -> None:
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 
 
-def refresh(request: Request, progress: Progress, *, wait: bool = True) -> Outcome:
-    """Carry out a refresh; another one in the same home is waited for, or refused.
+def refresh(request: Request, progress: Progress, *, wait: bool = True, send: bool = False) -> Outcome:
+    """Carry out a refresh, and send the audiences if told; another one in the same home is waited for, or refused.
 
     Raises:
         RitornoError: it can't begin.
@@ -69,20 +70,23 @@ def refresh(request: Request, progress: Progress, *, wait: bool = True) -> Outco
         request.refuse_backdating()
         run = Run(request, progress)
         with run.recorded(), active(run):
-            _execute(run)
-    return Outcome(run, run.stopped.exit_code if run.stopped else 0)
+            _execute(run, send)
+    if run.stopped:
+        return Outcome(run, run.stopped.exit_code)
+    return Outcome(run, 1 if run.counts.get("audiences_open") else 0)
 
 
-def _execute(run: Run) -> None:
+def _execute(run: Run, send: bool) -> None:
     with run.step("prepare"):
         # The manifest is renewed here, so that the definitions find it fresh; Dagster and dbt are imported by now.
         assert run.dbt.parsed is not None
         load_segments(run.dbt.manifest())  # refuses what a segment's YAML can't mean, before anything is read
         from dagster import DagsterInstance
 
-        from ritorno.definitions import JOB, defs
+        exposures.audiences(run.dbt.manifest())  # the same for audiences
+        from ritorno.definitions import JOB, SENDING_JOB, defs
 
-        job = defs.resolve_job_def(JOB)
+        job = defs.resolve_job_def(SENDING_JOB if send else JOB)
         instance = DagsterInstance.get()
     with instance:
         _bury_the_dead(instance)

@@ -100,6 +100,8 @@ def print_outcome(outcome: Outcome, console: Console | None = None) -> None:
         "Excluded orders": counts.get("excluded"),
         "Customers": counts.get("customers"),
         "Marts published": counts.get("marts"),
+        "Audiences sent": counts.get("audiences_sent"),
+        "Audiences open": counts.get("audiences_open"),
         "As of": run.request.as_of.isoformat(),
         "Where": str(run.home.published / "marts.duckdb"),
         "Report": str(run.home.published / INDEX) if (run.home.published / INDEX).exists() else None,
