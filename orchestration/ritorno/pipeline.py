@@ -15,6 +15,7 @@ import duckdb
 
 from ritorno import contract, landing, publishing, snapshots
 from ritorno.audiences import operate
+from ritorno.audiences.engine import Report
 from ritorno.audiences.exposures import Audience
 from ritorno.dbt import BuildResult, Manifest, Stage, environment
 from ritorno.errors import CheckFailed, RitornoError, UnusableInput
@@ -395,7 +396,7 @@ def send_audience(run: Run, audience: Audience, manifest: Manifest) -> Sent:
         return sent
 
 
-def _sent(report: operate.Report) -> Sent:
+def _sent(report: Report) -> Sent:
     plan, outcome = report.plan, report.outcome
     drift = {kind: report.drift.get(kind, 0) for kind in ("missing", "lingering", "foreign")}
     figures = {
