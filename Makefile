@@ -36,7 +36,7 @@ test: setup ## everything that must hold
 	$(BIN)/pytest -n 2 --dist worksteal
 
 soak: setup ## fresh random examples in every property test, and the heavy schedules: hours, on demand
-	RITORNO_HYPOTHESIS=soak $(BIN)/pytest -n 2 --dist worksteal -m "" -k "oracle or soak or models"
+	RITORNO_HYPOTHESIS=soak RITORNO_SOAK=1 $(BIN)/pytest -n 2 --dist worksteal -m "" -k "oracle or soak or models"
 
 lint: setup ## ruff, mypy, sqlfluff
 	$(BIN)/ruff check .

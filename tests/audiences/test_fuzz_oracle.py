@@ -28,7 +28,7 @@ from tests.audiences import oracle
 from tests.audiences.fakes import Broken, Crash, Fake
 from tests.audiences.shop import START, Address, Shop, audience, day, give
 
-SCHEDULES = 20_000 if os.environ.get("RITORNO_SOAK") else 120
+SCHEDULES = 20_000 if os.environ.get("RITORNO_SOAK") else 500
 PER_TEST = 50
 MODES = ("mirror", "upsert", "append", "replace_file")
 KEY = b"a key of the tests"
@@ -92,9 +92,12 @@ class Schedule:
         for _ in range(self.random.randint(0, 5)):
             self._change()
         self.fake.faults = 0
-        for _ in range(2):
+        for number in range(2):
             self.shop.now += day(30)
             self.run()
+            # One run suffices most times; in every fourth schedule the second proves that it changes nothing.
+            if number == 0 and self.seed % 16 >= 4 and self.difference() is None:
+                return
 
     def _open_account(self, account: str) -> None:
         shop, random = self.shop, self.random

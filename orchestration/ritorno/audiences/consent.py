@@ -35,19 +35,19 @@ def standing_sql(rules: Rules | None = None) -> str:
     """
     rules = rules or Rules()
     return f"""
-    with events as (
+    with events as materialized (
         select row_number() over () as event_no, e.*
         from inputs.consent_events as e
         where
             (e.channel = $channel or (e.channel is null and not e.is_readable))
             and (e.purpose = $purpose or (e.purpose is null and not e.is_readable))
     ),
-    named as (
+    named as materialized (
         select event_no, 'email' as kind, email as value from events where email is not null
         union all
         select event_no, 'phone', phone from events where phone is not null
     ),
-    grants as (
+    grants as materialized (
         select n.kind, n.value, e.occurred_at, e.expires_at
         from events as e inner join named as n using (event_no)
         where e.is_given and e.is_readable and e.occurred_at <= $now
@@ -77,7 +77,7 @@ def standing_sql(rules: Rules | None = None) -> str:
             using (kind, value, occurred_at)
         group by all
     ),
-    stops as (
+    stops as materialized (
         select e.event_no, e.system, e.customer_id, coalesce(e.occurred_at, {ALWAYS})
             as stopped_at
         from events as e

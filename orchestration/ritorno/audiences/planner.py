@@ -166,6 +166,14 @@ def _known(con: duckdb.DuckDBPyConnection, audience: Audience, strategy: Strateg
         """,
         {"audience": audience.name},
     )
+    _run(
+        con,
+        """
+        create or replace table work.erased as
+        select distinct coalesce(a.customer_key, e.customer_key) as customer_key
+        from state.publish.erasure as e left join inputs.aliases as a on e.customer_key = a.alias
+        """,
+    )
 
 
 def _candidates(con: duckdb.DuckDBPyConnection, audience: Audience) -> None:
@@ -224,7 +232,7 @@ def _suppressed(con: duckdb.DuckDBPyConnection, key: bytes | None) -> None:
             "RITORNO_HMAC_KEY is not the key that the suppressed addresses were hashed with: nothing is sent. "
             "Export the old key; a list can't be hashed anew, since nobody knows its addresses"
         )
-    known = {value for value, _ in hashes}
+    known, found = {value for value, _ in hashes}, set[str]()
     # A shared address, or one that is no longer the channel's kind, is suppressed for its owner as well.
     rows = con.execute("""
         select distinct n.customer_key, n.kind, n.value
@@ -242,9 +250,8 @@ def _suppressed(con: duckdb.DuckDBPyConnection, key: bytes | None) -> None:
         select customer_key, kind, value from work.candidates where kind != 'account'
     """)
     while chunk := rows.fetchmany(50_000):
-        hit = [[customer] for customer, kind, value in chunk if address_hash(key, kind, value) in known]
-        if hit:
-            insert_texts(con.cursor(), "work.suppressed", ("customer_key",), hit)
+        found |= {customer for customer, kind, value in chunk if address_hash(key, kind, value) in known}
+    insert_texts(con, "work.suppressed", ("customer_key",), [[customer] for customer in sorted(found)])
 
 
 def insert_texts(
@@ -295,7 +302,7 @@ def _decide(con: duckdb.DuckDBPyConnection, audience: Audience, now: datetime) -
             left join inputs.aliases as a on m.customer_key = a.alias
             group by 1
         ),
-        usable as (
+        usable as materialized (
             select s.customer_key, s.kind, s.value, m.member_id, s.last_seen_at, s.node_key
             from work.standing as s
             inner join work.member_ids as m on {own_key if by_customer else its_address}
@@ -344,12 +351,9 @@ def _decide(con: duckdb.DuckDBPyConnection, audience: Audience, now: datetime) -
             from people as p
             left join chosen as c on p.customer_key = c.customer_key
             left join standings as s on p.customer_key = s.customer_key
-            left join (select distinct customer_key from work.suppressed) as u on p.customer_key = u.customer_key
+            left join work.suppressed as u on p.customer_key = u.customer_key
             left join inputs.deleted_customers as d on p.customer_key = d.customer_key
-            left join (
-                select distinct coalesce(a.customer_key, e.customer_key) as customer_key
-                from state.publish.erasure as e left join inputs.aliases as a on e.customer_key = a.alias
-            ) as e on p.customer_key = e.customer_key
+            left join work.erased as e on p.customer_key = e.customer_key
         ),
         {_arms(audience)}
         contacts as (
@@ -450,12 +454,8 @@ def _operations(
         con,
         f"""
         create or replace table work.ops as
-        with wanted as (
+        with wanted as materialized (
             select * from work.decided where reason is null
-        ),
-        erased as (
-            select distinct coalesce(a.customer_key, e.customer_key) as customer_key
-            from state.publish.erasure as e left join inputs.aliases as a on e.customer_key = a.alias
         ),
         of_customers as (
             select
@@ -469,7 +469,7 @@ def _operations(
             from work.standing
             group by customer_key
         ),
-        judged as (
+        judged as materialized (
             select
                 k.*, i.customer_key as wanted_by, i.fields as wanted_fields,
                 case
@@ -487,8 +487,8 @@ def _operations(
             from work.known as k
             left join wanted as i on k.member_id = i.member_id
             left join wanted as w on k.customer_key = w.customer_key
-            left join erased as e on k.customer_key = e.customer_key
-            left join (select distinct customer_key from work.suppressed) as u on k.customer_key = u.customer_key
+            left join work.erased as e on k.customer_key = e.customer_key
+            left join work.suppressed as u on k.customer_key = u.customer_key
             left join inputs.deleted_customers as d on k.customer_key = d.customer_key
             left join work.standing as s
                 on k.customer_key = s.customer_key and k.kind = s.kind and k.value = s.value
@@ -536,7 +536,7 @@ def _operations(
             left join staying as t on w.customer_key = t.customer_key
             where k.member_id is null and (t.customer_key is null or {mode != "append"}) and w.fields is not null
         ),
-        all_ops as (
+        all_ops as materialized (
             select * from of_known where kind is not null {"" if strategy.removes else "and kind > 1"}
             union all
             select * from of_new

@@ -212,7 +212,7 @@ def _account_addresses(con: duckdb.DuckDBPyConnection) -> None:
         ),
         versions as (
             select
-                c.system, c.customer_id, c.email, c.phone, c.updated_at as at,
+                c.system, c.customer_id, c.email, c.phone, c.updated_at as said_at,
                 row_number() over (
                     partition by c.system, c.customer_id
                     order by c.updated_at nulls first, c.source_batch, c.source_line
@@ -225,10 +225,10 @@ def _account_addresses(con: duckdb.DuckDBPyConnection) -> None:
             where c.row_status not in ('quarantined', 'duplicate')
         ),
         spoken as (
-            select system, customer_id, 'email' as kind, email as raw_value, version, at, next_at
+            select system, customer_id, 'email' as kind, email as raw_value, version, said_at, next_at
             from versions where email is not null
             union all
-            select system, customer_id, 'phone', phone, version, at, next_at
+            select system, customer_id, 'phone', phone, version, said_at, next_at
             from versions where phone is not null
         ),
         ordered as (
@@ -247,7 +247,7 @@ def _account_addresses(con: duckdb.DuckDBPyConnection) -> None:
         select
             v.system, v.customer_id, v.kind, s.value,
             -- a later version that doesn't say since when: nobody knows whether a grant came before it
-            case when v.version > 1 then coalesce(v.at, timestamp '9999-12-31') end as had_from,
+            case when v.version > 1 then coalesce(v.said_at, timestamp '9999-12-31') end as had_from,
             v.next_at as had_to
         from spoken as v inner join spellings as s on v.kind = s.kind and v.raw_value = s.raw_value
         union all
