@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -383,7 +384,8 @@ def send_audience(run: Run, audience: Audience, manifest: Manifest) -> Sent:
         except RitornoError as error:
             sent = Sent({"status": "not sent"}, {"guards": str(error), "acknowledged": None, "applied": None})
         except Exception as error:  # one audience's fault is not the refresh's; its text may hold an address
-            run.logger.error("send_%s: unexpected %s", audience.name, type(error).__name__)
+            where = "".join(traceback.format_tb(error.__traceback__))
+            run.logger.error("send_%s: unexpected %s\n%s", audience.name, type(error).__name__, where)
             problem = f"unexpected {type(error).__name__}; ritorno send {audience.name} shows where (RITORNO_DEBUG=1)"
             sent = Sent({"status": "failed"}, {"guards": None, "acknowledged": problem, "applied": None})
         counts.update(sent.figures)
