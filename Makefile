@@ -49,6 +49,7 @@ lint: setup ## ruff, mypy, sqlfluff
 bench: setup ## times on this machine, on demand: customer-value fits, every mart beside the floor (ORDERS=1_000_000)
 	$(BIN)/python -m benchmarks.value 1000000
 	$(BIN)/python -m benchmarks.marts $(or $(ORDERS),1_000_000)
+	$(BIN)/python -m benchmarks.audiences $(or $(MEMBERS),1_000_000)
 
 fmt: setup ## format Python and SQL in place
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .

@@ -335,7 +335,10 @@ def test_suppressing_without_a_usable_key_says_how_to_make_one(text: str, messag
     ("meta", "message"),
     [
         ({"destination": {"type": "fax"}}, "destination type 'fax' is unknown"),
-        ({"destination": {"type": "files", "path": "x", "format": "csv", "max_bach": 3}}, "max_bach is no setting of it; did you mean"),
+        (
+            {"destination": {"type": "files", "path": "x", "format": "csv", "max_bach": 3}},
+            "max_bach is no setting of it; did you mean",
+        ),
     ],
 )
 def test_a_wrong_destination_names_file_and_audience(home: Home, meta: dict[str, Any], message: str) -> None:

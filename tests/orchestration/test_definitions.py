@@ -38,7 +38,8 @@ def test_a_refresh_is_land_check_build_check_publish_and_nothing_runs_in_two_pie
     steps = order(definitions)
     assert len(steps) == len(set(steps))
     stages = [stage.name for stage in definitions.STAGES.dbt]
-    assert steps[:3] == ["land", "check_raw", stages[0]]
+    unfed = {step.name for after in definitions.STAGES.steps.values() for step in after if not step.inputs}
+    assert [step for step in steps if step not in unfed][:3] == ["land", "check_raw", stages[0]]
     assert steps[-3:] == ["check_marts", "publish", "write_state"]
     assert [step for step in steps if step in stages] == stages
     between = {step.name for after in definitions.STAGES.steps.values() for step in after}
@@ -52,6 +53,22 @@ def test_a_refresh_is_land_check_build_check_publish_and_nothing_runs_in_two_pie
         "publish",
         "write_state",
     }
+
+
+def test_an_audience_is_sent_after_the_state_is_written_in_the_sending_job_only(definitions: ModuleType) -> None:
+    names = {f"send_{audience.name}" for audience in definitions.AUDIENCES}
+    assert names
+    assert not names & set(order(definitions))
+    sending = definitions.defs.resolve_job_def(definitions.SENDING_JOB)
+    steps = [node.name for node in sending.graph.nodes_in_topological_order]
+    assert set(steps) - set(order(definitions)) == names
+    assert min(steps.index(name) for name in names) > steps.index("write_state")
+    specs = {spec.key: spec for spec in definitions.defs.resolve_all_asset_specs()}
+    for audience in definitions.AUDIENCES:
+        waits_for = {dep.asset_key for dep in specs[dg.AssetKey(["audiences", audience.name])].deps}
+        assert waits_for == {definitions.WRITTEN, dg.AssetKey(["segments", audience.segment])}
+    assert definitions.daily.job_name == definitions.SENDING_JOB
+    assert definitions.new_raw_files.job_name == definitions.JOB
 
 
 def test_every_published_mart_waits_for_its_model_and_all_checks_and_has_a_freshness_policy(

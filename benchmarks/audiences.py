@@ -1,0 +1,119 @@
+"""Audiences at size: planned and sent to files in batches, with memory bounded, and the floor beside.
+
+    python -m benchmarks.audiences 1_000_000
+
+The floor is what no engine can avoid: the same members joined with their addresses and written to one CSV by DuckDB.
+Runs: a first fill of everybody, and a day on which 1 % left, 1 % came and 1 % changed.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from ritorno.audiences import inputs
+from ritorno.audiences.destinations.files import Files
+from ritorno.audiences.engine import Engine
+from ritorno.audiences.exposures import Audience, AudienceMeta
+from ritorno.audiences.store import FileStore
+
+NOW = datetime(2026, 3, 2, 9)
+BATCH = 50_000
+MEMORY = "1GB"
+
+
+def fill(con: duckdb.DuckDBPyConnection, people: int) -> None:
+    """People with an address each, nine of ten of whom said yes."""
+    inputs.create(con)
+    con.execute(
+        f"""
+        insert into inputs.aliases
+        select md5(cast(i as varchar)), md5(cast(i as varchar)) from range({people}) as t (i);
+        insert into inputs.addresses
+        select md5(cast(i as varchar)), md5(cast(i as varchar)), 'email', i || '@example.org', timestamp '2026-01-01',
+            false
+        from range({people}) as t (i);
+        insert into inputs.consent_events
+        select 'files', i || '@example.org', null, null, 'email', 'marketing', true, timestamp '2026-01-01', null, true
+        from range({people}) as t (i) where i % 10 != 0;
+        """
+    )
+
+
+def members(con: duckdb.DuckDBPyConnection, people: int, day: int) -> None:
+    """The segment of a day: one in a hundred left, came or changed since the day before."""
+    con.execute("delete from inputs.membership")
+    con.execute(
+        f"""
+        insert into inputs.membership
+        select
+            md5(cast(i as varchar)), 'bench',
+            '{{"tier":"' || case when i % 100 = 50 then {day} else 0 end || '"}}'
+        from range({people}) as t (i)
+        where i % 100 != case when {day} = 0 then 99 else 98 end
+        """
+    )
+
+
+def floor(con: duckdb.DuckDBPyConnection, folder: Path) -> float:
+    """Members with address into one CSV."""
+    began = time.perf_counter()
+    con.execute(
+        f"""
+        copy (
+            select a.value, m.fields from inputs.membership as m inner join inputs.addresses as a using (customer_key)
+            order by a.value
+        ) to '{folder / "floor.csv"}'
+        """
+    )
+    return time.perf_counter() - began
+
+
+def main(people: int) -> None:
+    """Plan and send twice, print a table."""
+    audience = Audience(
+        name="bench",
+        file="benchmarks/audiences.py",
+        segment="bench",
+        meta=AudienceMeta.model_validate(
+            {
+                "destination": {"type": "files"},
+                "channel": "email",
+                "purpose": "marketing",
+                "fields": ["tier"],
+                "guards": {"max_add_pct": None, "max_remove_pct": None},
+            }
+        ),
+    )
+    with tempfile.TemporaryDirectory() as scratch, duckdb.connect(":memory:") as con:
+        folder = Path(scratch)
+        con.execute(f"set memory_limit = '{MEMORY}'; set temp_directory = '{folder / 'spill'}'; set threads = 2")
+        fill(con, people)
+        destination = Files.from_settings(
+            {"type": "files", "path": str(folder / "out"), "format": "parquet", "max_batch": BATCH}, {}
+        )
+        engine = Engine(con, FileStore(folder / "state.duckdb"), audience, destination, lambda: NOW)
+        for day, what in enumerate(("first fill", "a day later")):
+            members(con, people, day)
+            lowest = floor(con, folder)
+            began = time.perf_counter()
+            plan = engine.plan().plan
+            planned = time.perf_counter() - began
+            began = time.perf_counter()
+            report = engine.send()
+            sent = time.perf_counter() - began
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            print(
+                f"{what:<12} {people:>10,} people  {plan.operations:>9,} operations  plan {planned:6.1f} s  "
+                f"plan and send {sent:6.1f} s ({report.status})  floor {lowest:5.2f} s  peak {memory:,.0f} MB"
+            )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
