@@ -458,6 +458,7 @@ def _operations(
             select * from work.decided where reason is null
         ),
         of_customers as (
+            -- asked only where the customer is the member: an address of its own has its own standing above
             select
                 customer_key,
                 case
@@ -467,6 +468,7 @@ def _operations(
                     else 'never_given'
                 end as standing
             from work.standing
+            where $by_customer
             group by customer_key
         ),
         judged as materialized (
@@ -492,7 +494,7 @@ def _operations(
             left join inputs.deleted_customers as d on k.customer_key = d.customer_key
             left join work.standing as s
                 on k.customer_key = s.customer_key and k.kind = s.kind and k.value = s.value
-            left join of_customers as o on k.customer_key = o.customer_key and k.kind = 'customer_key'
+            left join of_customers as o on k.customer_key = o.customer_key
         ),
         of_known as (
             select
@@ -558,7 +560,10 @@ def _operations(
         from cut
         order by batch_no, member_id
         """,
-        {"reassert": now - timedelta(days=reassert) if reassert else datetime(1, 1, 1)},
+        {
+            "reassert": now - timedelta(days=reassert) if reassert else datetime(1, 1, 1),
+            "by_customer": audience.meta.key == "customer_key",
+        },
     )
 
 
