@@ -24,11 +24,13 @@ members as (
         case when customers.lifecycle_state = 'at_risk' then 'silent' else 'paused' end as risk,
         case
             when customers.lifecycle_state = 'at_risk' and customers.last_order_date is not null
-                then 'At risk since ' || customers.at_risk_since || ': the last order was on '
+                then
+                    'At risk since ' || customers.at_risk_since || ': the last order was on '
                     || customers.last_order_date || ', longer ago than usual.'
             when customers.lifecycle_state = 'at_risk'
                 then 'At risk since ' || customers.at_risk_since || ': a subscription ended and no order followed.'
-            else 'At risk since ' || customers.at_risk_since || ': the subscription is paused since '
+            else
+                'At risk since ' || customers.at_risk_since || ': the subscription is paused since '
                 || customers.paused_since || ', longer than {{ var('pause_at_risk_after_days') }} days.'
         end as reason
     from customers

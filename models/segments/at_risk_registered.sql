@@ -19,8 +19,8 @@ members as (
         customers.lifecycle_since as at_risk_since,
         {{ business_date('customers.first_seen_at') }} as registered_on,
         'At risk since ' || customers.lifecycle_since
-        || ': registered, no order yet, and nothing heard for more than {{ var('registered_at_risk_after_days') }} days.'
-            as reason
+        || ': registered, no order yet, and nothing heard for more than '
+        || '{{ var('registered_at_risk_after_days') }} days.' as reason
     from customers
     inner join people on customers.customer_key = people.customer_key
     where customers.is_registered_at_risk

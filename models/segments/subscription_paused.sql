@@ -37,9 +37,11 @@ members as (
             when pauses.expected_resume_date is null
                 then 'Subscription paused since ' || pauses.paused_since || ', with no date to resume.'
             when pauses.expected_resume_date < {{ as_of_date() }}
-                then 'Subscription paused since ' || pauses.paused_since || '; was expected to resume on '
+                then
+                    'Subscription paused since ' || pauses.paused_since || '; was expected to resume on '
                     || pauses.expected_resume_date || ' and has not.'
-            else 'Subscription paused since ' || pauses.paused_since || '; expected to resume on '
+            else
+                'Subscription paused since ' || pauses.paused_since || '; expected to resume on '
                 || pauses.expected_resume_date || '.'
         end as reason
     from pauses

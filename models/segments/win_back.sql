@@ -22,7 +22,8 @@ members as (
         customers.net_revenue,
         case
             when customers.last_order_date is not null
-                then 'Lapsed since ' || customers.lifecycle_since || ': the last order was on '
+                then
+                    'Lapsed since ' || customers.lifecycle_since || ': the last order was on '
                     || customers.last_order_date || '.'
             else 'Lapsed since ' || customers.lifecycle_since || ': a subscription ended and no order followed.'
         end as reason

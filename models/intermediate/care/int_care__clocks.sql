@@ -1,5 +1,5 @@
-{#- Both clocks of each ticket in business hours: how long it took, or has been taking at the close of as-of, and when the
-    target is up. A look-up by date each, since days × tickets would be billions of pairs. -#}
+{#- Both clocks of each ticket in business hours: how long it took, or has been taking at the close of as-of, and when
+    the target is up. A look-up by date each, since days × tickets would be billions of pairs. -#}
 {%- set reading = "case
             when {0}.opens_at is null or {1} <= {0}.opens_at then {0}.seconds_before
             when {1} >= {0}.closes_at then {0}.seconds_before + {0}.open_seconds

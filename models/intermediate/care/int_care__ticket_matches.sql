@@ -1,5 +1,5 @@
-{#- Tickets beside what happened to others who stood where the ticket's customer stood: as many days since the last order
-    day, as many order days so far (in bands), that order in the same quarter, and no ticket since.
+{#- Tickets beside what happened to others who stood where the ticket's customer stood: as many days since the last
+    order day, as many order days so far (in bands), that order in the same quarter, and no ticket since.
 
     Who stands there is counted for every number of days at once: an order day's customer is at risk of buying again on
     each of the days 0 … end after it, so it adds one at 0 and takes it away at end + 1, and a running sum over the days
@@ -82,14 +82,17 @@ episodes as (
 
 ),
 
--- of each episode the days on which it can be compared: before the next order, before a ticket, followed for long enough
+-- of each episode the days on which it can be compared: before the next order, before a ticket, followed long enough
 comparable as (
 
     select
         order_days_band,
         order_quarter,
-        least(last_followed_day, coalesce(gap - 1, last_followed_day), coalesce(days_since_order - 1, last_followed_day))
-            as last_day,
+        least(
+            last_followed_day,
+            coalesce(gap - 1, last_followed_day),
+            coalesce(days_since_order - 1, last_followed_day)
+        ) as last_day,
         -- engines differ in what greatest makes of null: who never bought again is no 0
         case
             when gap > {{ window_days }} then gap - {{ window_days }}

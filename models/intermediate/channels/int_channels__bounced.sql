@@ -1,5 +1,5 @@
--- An address is dead after a bounce until something reaches it again. Where the event names no address (a push token, an
--- account's mail), the bounce is that of all the customer's addresses on the channel: address_key is ''.
+-- An address is dead after a bounce until something reaches it again. Where the event names no address (a push token,
+-- an account's mail), the bounce is that of all the customer's addresses on the channel: address_key is ''.
 with events as (
 
     select * from {{ ref('int_channels__events') }}

@@ -4,6 +4,7 @@
 {%- set message_types = {
     'sent': 0, 'delivered': 1, 'bounced': 2, 'opened': 3, 'push_opened': 3, 'clicked': 4, 'unsubscribed': 5,
 } -%}
+-- sqlfluff:indentation:template_blocks_indent:false
 with interactions as (
 
     select * from {{ ref('int_canonical__interactions') }}
@@ -100,7 +101,8 @@ every_event as (
         is_bot or (
             event_type in ('opened', 'clicked')
             and coalesce(
-                {{ seconds_between('last_delivered_at', 'occurred_at') }} <= {{ var('machine_reaction_seconds') }}, false
+                {{ seconds_between('last_delivered_at', 'occurred_at') }} <= {{ var('machine_reaction_seconds') }},
+                false
             )
         ) as is_machine
     from followed

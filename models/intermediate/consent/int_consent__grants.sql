@@ -3,6 +3,7 @@
     the customer. A withdrawal stops every address of the customer, and the address it names whosesoever it is. The
     latest rules, at one instant the withdrawal. -#}
 {%- set address_kinds = {'email': 'email', 'sms': 'phone'} -%}
+-- sqlfluff:indentation:template_blocks_indent:false
 with events as (
 
     select * from {{ ref('int_consent__events') }}
@@ -61,8 +62,8 @@ grants as (
                 when '{{ channel }}' then '{{ kind }}'
                 {%- endfor %}
             end
-            and (account_addresses.valid_from is null or account_addresses.valid_from <= events.occurred_at)
-            and (account_addresses.valid_to is null or account_addresses.valid_to > events.occurred_at)
+            and (account_addresses.valid_from is null or events.occurred_at >= account_addresses.valid_from)
+            and (account_addresses.valid_to is null or events.occurred_at < account_addresses.valid_to)
     where
         events.status = 'given'
         and not events.names_address

@@ -27,8 +27,10 @@ final as (
         cast(customer_id as {{ type_string() }}) as customer_id,
         cast(email as {{ type_string() }}) as email,
         cast(survey_name as {{ type_string() }}) as survey,
-        cast(cast(lowest_score as {{ type_string() }}) || '-' || cast(highest_score as {{ type_string() }})
-        as {{ type_string() }}) as scale,
+        cast(
+            cast(lowest_score as {{ type_string() }}) || '-' || cast(highest_score as {{ type_string() }})
+            as {{ type_string() }}
+        ) as scale,
         cast(score as bigint) as score,
         cast(responded_at as timestamp) as responded_at,
         cast(event_date as date) as responded_date,

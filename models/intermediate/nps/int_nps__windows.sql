@@ -1,5 +1,6 @@
 {#- The periods that have begun since the first answer: calendar months, quarters and years, and 90 days up to each
     month's end and up to as-of. -#}
+{%- set first_month = month_start("(select min(responded_date) from " ~ ref('int_nps__responses') ~ ")") -%}
 -- sqlfluff:indentation:template_blocks_indent:false
 with responses as (
 
@@ -18,7 +19,7 @@ months as (
 
     select months.series_date as month_start
     from bounds
-    cross join {{ date_series(month_start("(select min(responded_date) from " ~ ref('int_nps__responses') ~ ")"), as_of_date(), 'month') }} as months
+    cross join {{ date_series(first_month, as_of_date(), 'month') }} as months
     where bounds.first_date is not null
 
 ),

@@ -1,9 +1,10 @@
-{#- One typed column per name of the policy `preference_columns`, for segments to use. A list is JSON text here; the mart
-    customer_preferences has a row per item. -#}
+{#- One typed column per name of the policy `preference_columns`, for segments to use. A list is JSON text here; the
+    mart customer_preferences has a row per item. -#}
 {%- set types = {
     'text': type_string(), 'list': type_string(), 'integer': 'bigint', 'number': type_price(), 'boolean': 'boolean',
     'date': 'date',
 } -%}
+-- sqlfluff:indentation:template_blocks_indent:false
 with latest as (
 
     select * from {{ ref('int_preferences__latest') }}

@@ -1,4 +1,5 @@
-{#- What became of each new buyer after their first order day: the measure by which referees and others are compared. -#}
+{#- What became of each new buyer after their first order day: the measure by which referees and others are
+    compared. -#}
 -- sqlfluff:indentation:template_blocks_indent:false
 with order_days as (
 
@@ -33,7 +34,6 @@ final as (
 
     select
         cast(customer_key as {{ type_string() }}) as customer_key,
-        cast(first_order_date as date) as first_order_date,
         {%- for days in [90, 365] %}
         {{ add_days('first_order_date', days) }} <= {{ as_of_date() }} as is_followed_{{ days }}d,
         cast(case
@@ -41,8 +41,9 @@ final as (
         end as bigint) as ordered_again_{{ days }}d,
         cast(sum(
             case when age_days <= {{ days }} then net_revenue else 0 end
-        ) as {{ type_money() }}) as revenue_{{ days }}d{{ ',' if not loop.last }} -- noqa: LT02
+        ) as {{ type_money() }}) as revenue_{{ days }}d,
         {%- endfor %}
+        cast(first_order_date as date) as first_order_date
     from aged_days
     group by customer_key, first_order_date
 

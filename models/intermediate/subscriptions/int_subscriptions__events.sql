@@ -1,7 +1,7 @@
-{#- The one event log: what the systems logged, and for subscriptions without a log what their row told when it was first
-    seen and how it changed since. Each has its place: time, then sequence, then the order of the vocabulary, then the
-    key; the order of arrival plays no part. Which coupons count is policy: those for ever, those that run (then their
-    end is an event too), or none. -#}
+{#- The one event log: what the systems logged, and for subscriptions without a log what their row told when it was
+    first seen and how it changed since. Each has its place: time, then sequence, then the order of the vocabulary, then
+    the key; the order of arrival plays no part. Which coupons count is policy: those for ever, those that run (then
+    their end is an event too), or none. -#}
 {%- set counted = {
     'none': [], 'forever': ['forever'], 'running': ['forever', 'months'],
 }[var('discounts_in_mrr')] -%}
@@ -74,11 +74,11 @@ coupon_ends as (
 
     select
         subscription_key,
-        event_key || ':coupon_ends' as event_key,
-        'discount_changed' as event_type,
         discount_ends_at as occurred_at,
         is_inferred,
-        'none' as coupon
+        'discount_changed' as event_type,
+        'none' as coupon,
+        event_key || ':coupon_ends' as event_key
     from followed
     where
         speaks_of_coupon
@@ -126,11 +126,11 @@ final as (
         quantity,
         -- what the coupon takes off the MRR; null where the event says nothing of it
         cast(case
-            when coupon in ('{{ (counted + ['']) | join("', '") }}') then greatest(coalesce(discount_amount, 0), 0)
+            when coupon in ({{ text_list(counted + ['']) }}) then greatest(coalesce(discount_amount, 0), 0)
             when coupon is not null then 0
         end as {{ type_price() }}) as amount_off,
         cast(case
-            when coupon in ('{{ (counted + ['']) | join("', '") }}')
+            when coupon in ({{ text_list(counted + ['']) }})
                 then least(greatest(coalesce(discount_percent, 0), 0), 100)
             when coupon is not null then 0
         end as {{ type_price() }}) as percent_off,

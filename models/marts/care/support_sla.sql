@@ -48,9 +48,9 @@ flows as (
         priority,
         0 as opened,
         1 as resolved,
-    {%- for measure in measures[2:] %}
+        {%- for measure in measures[2:] %}
         0 as {{ measure }},
-    {%- endfor %}
+        {%- endfor %}
         0 as goodwill,
         null as first_response_minutes,
         null as resolution_minutes

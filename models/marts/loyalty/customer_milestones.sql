@@ -1,4 +1,9 @@
 {#- Reached once and for ever: money given back later takes no milestone away. -#}
+{%- set joined, today = 'goals.joined_on', as_of_date() -%}
+{%- set calendar_months = months_between(joined, today) -%}
+{#- the month that has begun isn't over before its day -#}
+{%- set begun_month = "case when " ~ add_months(joined, calendar_months) ~ " > " ~ today ~ " then 1 else 0 end" -%}
+{%- set days_so_far, days_in_all = days_between(joined, today), days_between(joined, 'goals.anniversary') -%}
 with members as (
 
     select * from {{ source('loyalty', 'members') }}
@@ -54,7 +59,7 @@ first_days as (
         on
             goals.customer_key = progress.customer_key
             and goals.basis = progress.basis
-            and progress.reached >= goals.threshold
+            and goals.threshold <= progress.reached
     group by goals.customer_key, goals.milestone
 
 ),
@@ -72,12 +77,12 @@ measured as (
         end as reached_on,
         case
             when goals.basis = 'years'
-                then {{ integer_divide(months_between('goals.joined_on', as_of_date()) ~ " - case when " ~ add_months('goals.joined_on', months_between('goals.joined_on', as_of_date())) ~ " > " ~ as_of_date() ~ " then 1 else 0 end", 12) }}
+                then {{ integer_divide(calendar_months ~ " - " ~ begun_month, 12) }}
             else coalesce(standing.reached, 0)
         end as current_value,
         case
             when goals.basis = 'years'
-                then {{ ratio(days_between('goals.joined_on', as_of_date()), days_between('goals.joined_on', 'goals.anniversary')) }}
+                then {{ ratio(days_so_far, days_in_all) }}
             else {{ ratio('coalesce(standing.reached, 0)', 'goals.threshold') }}
         end as share_reached
     from goals

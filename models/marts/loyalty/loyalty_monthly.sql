@@ -48,7 +48,8 @@ lots as (
         ledger.lot_key,
         {{ business_date('ledger.expires_at') }} as ends_on,
         sum(case when ledger.points > 0 and ledger.event_key = ledger.lot_key then ledger.points else 0 end)
-        + sum(case when ledger.event_type = 'reverse' and ledger.points < 0 then ledger.points else 0 end) as kept_points,
+        + sum(case when ledger.event_type = 'reverse' and ledger.points < 0 then ledger.points else 0 end)
+            as kept_points,
         sum(case when ledger.event_type = 'expire' then -ledger.points else 0 end) as expired_points
     from ledger
     inner join members on ledger.customer_key = members.customer_key
@@ -116,12 +117,14 @@ cut_months as (
         'all' as cut,
         'all' as cut_value,
         month_start,
-        {%- for name in ['moving_members', 'redeeming_members', 'joined_members', 'ended_points', 'unused_points'] %}
-        sum({{ name }}) as {{ name }},
-        {%- endfor %}
         {%- for kind in kinds %}
-        sum({{ kind }}_points) as {{ kind }}_points{{ ',' if not loop.last }}
+        sum({{ kind }}_points) as {{ kind }}_points,
         {%- endfor %}
+        sum(moving_members) as moving_members,
+        sum(redeeming_members) as redeeming_members,
+        sum(joined_members) as joined_members,
+        sum(ended_points) as ended_points,
+        sum(unused_points) as unused_points
     from filled
     group by month_start
     union all
@@ -129,12 +132,14 @@ cut_months as (
         'audience' as cut,
         audience as cut_value,
         month_start,
-        {%- for name in ['moving_members', 'redeeming_members', 'joined_members', 'ended_points', 'unused_points'] %}
-        {{ name }},
-        {%- endfor %}
         {%- for kind in kinds %}
-        {{ kind }}_points{{ ',' if not loop.last }}
+        {{ kind }}_points,
         {%- endfor %}
+        moving_members,
+        redeeming_members,
+        joined_members,
+        ended_points,
+        unused_points
     from filled
 
 ),

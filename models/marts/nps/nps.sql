@@ -101,7 +101,7 @@ filled as (
         coalesce(counted.answers, 0) as answers
     from firsts
     inner join windows
-        on firsts.period_type = windows.period_type and windows.period_end >= firsts.first_end
+        on firsts.period_type = windows.period_type and firsts.first_end <= windows.period_end
     left join counted
         on
             windows.period_type = counted.period_type

@@ -14,8 +14,8 @@ identity_customers as (
 lists as (
 
     select
-        customer_key || '|' || preference as document_key,
-        stated_value
+        stated_value,
+        customer_key || '|' || preference as document_key
     from latest
     where preference_type = 'list'
 
@@ -65,7 +65,8 @@ final as (
                 then {{ safe_cast('rows_of_values.stated_value', type_price()) }}
         end as {{ type_price() }}) as value_number,
         case
-            when rows_of_values.preference_type = 'boolean' then {{ safe_cast('rows_of_values.stated_value', 'boolean') }}
+            when rows_of_values.preference_type = 'boolean'
+                then {{ safe_cast('rows_of_values.stated_value', 'boolean') }}
         end as value_boolean,
         case
             when rows_of_values.preference_type = 'date' then {{ safe_cast('rows_of_values.stated_value', 'date') }}

@@ -51,11 +51,13 @@ final as (
         cast(averaged.rating_sum as bigint) as rating_sum,
         cast(averaged.mean_rating as {{ type_double() }}) as mean_rating,
         cast(
-            {{ lowest }} + {{ highest - lowest }} * {{ wilson_bound('averaged.scaled_mean', 'averaged.reviews', 'low') }}
+            {{ lowest }}
+            + {{ highest - lowest }} * {{ wilson_bound('averaged.scaled_mean', 'averaged.reviews', 'low') }}
             as {{ type_double() }}
         ) as mean_rating_low,
         cast(
-            {{ lowest }} + {{ highest - lowest }} * {{ wilson_bound('averaged.scaled_mean', 'averaged.reviews', 'high') }}
+            {{ lowest }}
+            + {{ highest - lowest }} * {{ wilson_bound('averaged.scaled_mean', 'averaged.reviews', 'high') }}
             as {{ type_double() }}
         ) as mean_rating_high,
         cast(averaged.low_reviews as bigint) as low_reviews,

@@ -78,8 +78,10 @@ final as (
         end as {{ type_string() }}) as outcome,
         cast(first_answers.review_key as {{ type_string() }}) as review_key,
         cast(coalesce(first_answers.reviews, 0) as bigint) as reviews,
-        cast({{ days_between(business_date('requests.requested_at'), business_date('first_answers.reviewed_at')) }} as integer)
-            as days_to_review,
+        cast(
+            {{ days_between(business_date('requests.requested_at'), business_date('first_answers.reviewed_at')) }}
+            as integer
+        ) as days_to_review,
         {{ as_of_date() }} as as_of_date
     from requests
     left join first_answers

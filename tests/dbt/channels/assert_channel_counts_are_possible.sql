@@ -1,5 +1,5 @@
--- One row per customer and channel; nobody reacts to more than was delivered; who is reachable has consented; ranks have
--- no holes and nobody's stated preference is beaten.
+-- One row per customer and channel; nobody reacts to more than was delivered; who is reachable has consented; ranks
+-- have no holes and nobody's stated preference is beaten.
 select
     customer_key,
     min(channel) as channel
