@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.support import Project
 
-MARTS = ("subscription_states", "subscriptions", "mrr_movements", "mrr_monthly", "pause_outcomes")
+MARTS = ("subscription_states", "subscriptions", "mrr_movements", "mrr_monthly", "pause_outcomes", "subscription_paths")
 AS_OF = "2024-12-31"
 # a life of ten events with a pause, a failed payment, a change of price and, for one in three, an end
 LIFE = (
