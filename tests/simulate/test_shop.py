@@ -420,6 +420,32 @@ def test_arms_are_drawn_before_anything_is_sent_and_holdouts_get_nothing(shop):
     assert dict(truth) == dict(shop.rows("select arm, count(*) from campaign_assignments group by 1"))
 
 
+def test_buyers_are_asked_for_a_review_and_the_disappointed_get_a_reply(shop):
+    """Each request comes two to three days after an order of that person, each reply after a review of theirs."""
+    requests = """
+        select i.event_id, count(o.order_id) as orders
+        from interactions as i
+        inner join truth_nodes as n on n.entity = 'customers' and i.customer_id = n.source_id
+        left join truth_orders as o
+            on n.person_id = o.person_id and i.occurred_at between o.ordered_at + interval 2 day and o.ordered_at + interval 3 day
+        where i.type = 'review_request'
+        group by all
+    """
+    replies = """
+        select i.event_id, count(r.review_id) as reviews, coalesce(min(r.rating) <= 2, false) as low
+        from interactions as i
+        left join reviews as r
+            on coalesce(r.customer_id, r.email) = coalesce(i.customer_id, i.email)
+                and i.occurred_at between r.created_at + interval 1 hour and r.created_at + interval 10 day
+        where i.type = 'review_reply'
+        group by all
+    """
+    assert shop.one(f"select count(*) from ({requests})") > 1000
+    assert shop.one(f"select count(*) from ({requests}) where orders = 0") == 0
+    assert shop.one(f"select count(*) from ({replies}) where low") > 10
+    assert shop.one(f"select count(*) from ({replies}) where reviews = 0") == 0
+
+
 def test_campaigns_cause_as_many_extra_orders_as_their_true_uplift(tmp_path):
     import duckdb
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow.compute as pc
 
 from ritorno.simulate import columns as c
 from ritorno.simulate.clock import DAY
-from ritorno.simulate.columns import NEVER, Ints
+from ritorno.simulate.columns import NEVER, Floats, Ints
 from ritorno.simulate.orders import ID_ROOM, Sales
 from ritorno.simulate.people import People, Profiles
 from ritorno.simulate.purchases import Assignments, Organic
@@ -24,13 +25,21 @@ def tables(
     sales: Sales, chunk: int,
 ) -> dict[str, Any]:  # fmt: skip
     """Every engagement table of the chunk."""
+    # a stream of its own: what is asked and replied changes no other draw
+    (reviewing,) = rng.spawn(1)
+    given = consents(rng, shop, people, profiles)
+    events = [_messages_and_visits(rng, shop, people, profiles, found, assigned)]
+    ticket_rows = tickets(rng, shop, profiles, found, chunk)
+    nps_rows = nps(rng, shop, people, profiles, found, chunk)
+    written = write_reviews(rng, shop, sales)
+    events += [_review_requests(reviewing, sales), _review_replies(reviewing, written)]
     return {
-        "consents": consents(rng, shop, people, profiles),
+        "consents": given,
         "campaign_assignments": assignments(people, profiles, assigned),
-        "interactions": interactions(rng, shop, people, profiles, found, assigned, chunk),
-        "support_tickets": tickets(rng, shop, profiles, found, chunk),
-        "nps_responses": nps(rng, shop, people, profiles, found, chunk),
-        "reviews": reviews(rng, shop, profiles, sales, chunk),
+        "interactions": interactions(shop, profiles, events, chunk),
+        "support_tickets": ticket_rows,
+        "nps_responses": nps_rows,
+        "reviews": reviews(rng, profiles, written, chunk),
         "referrals": referrals(rng, shop, people, profiles, chunk),
     }
 
@@ -132,21 +141,26 @@ def assignments(people: People, profiles: Profiles, assigned: Assignments) -> pa
     )
 
 
-TYPES = ("sent", "delivered", "opened", "clicked", "bounced", "unsubscribed", "visited", "session", "push_opened")
-SENT, DELIVERED, OPENED, CLICKED, BOUNCED, UNSUBSCRIBED, VISITED, SESSION, PUSH_OPENED = range(len(TYPES))
+TYPES = (
+    "sent", "delivered", "opened", "clicked", "bounced", "unsubscribed", "visited", "session", "push_opened",
+    "review_request", "review_reply",
+)  # fmt: skip
+SENT, DELIVERED, OPENED, CLICKED, BOUNCED, UNSUBSCRIBED, VISITED, SESSION, PUSH_OPENED = range(9)
+REVIEW_REQUEST, REVIEW_REPLY = 9, 10
 INTERACTION_CHANNELS = (*CAMPAIGN_CHANNELS, "web", "app")
+Events = tuple[Ints, ...]
+"""Person, profile, when, channel, type, campaign, bot."""
 
 
-def interactions(
-    rng: np.random.Generator, shop: Shop, people: People, profiles: Profiles, found: Organic, assigned: Assignments,
-    chunk: int,
-) -> pa.Table:  # fmt: skip
+def _messages_and_visits(
+    rng: np.random.Generator, shop: Shop, people: People, profiles: Profiles, found: Organic, assigned: Assignments
+) -> Events:
     """Campaign sends with what followed (bots among it), and visits before orders and without any."""
-    parts: list[tuple[Ints, ...]] = []  # person, when, channel, type, campaign, bot
+    parts: list[Events] = []
 
     def add(person: Ints, when: Ints, channel: Ints, kind: int, campaign: Ints, bot: int = 0) -> None:
         n = len(person)
-        parts.append((person, when, channel, np.full(n, kind), campaign, np.full(n, bot)))
+        parts.append((person, profiles.first[person], when, channel, np.full(n, kind), campaign, np.full(n, bot)))
 
     treated = np.flatnonzero(assigned.arm > 0)
     person, campaign = assigned.person[treated], assigned.campaign[treated]
@@ -181,10 +195,39 @@ def interactions(
     when = begin + (rng.random(len(idle)) * np.maximum(shop.clock.last - begin, 1)).astype(np.int64)
     add(idle, when, np.full(len(idle), 4), SESSION, np.full(len(idle), -1))
 
-    person, when, channel, kind, campaign, bot = (np.concatenate(x) for x in zip(*parts, strict=True))
+    return _all_of(parts)
+
+
+def _all_of(parts: list[Events]) -> Events:
+    return tuple(np.concatenate(x) for x in zip(*parts, strict=True))
+
+
+def _service_mails(person: Ints, profile: Ints, when: Ints, kind: int) -> Events:
+    n = len(person)
+    none = np.full(n, -1)
+    return person, profile, when, np.zeros(n, dtype=np.int64), np.full(n, kind), none, np.zeros(n, dtype=np.int64)
+
+
+def _review_requests(rng: np.random.Generator, sales: Sales) -> Events:
+    """A mail to half of the buyers two days later: "How do you like it?"."""
+    bought = sales.bought
+    asked = np.flatnonzero(sales.valid & (bought.person >= 0) & (bought.subscription < 0) & share(rng, 0.5, bought.n))
+    when = bought.instant[asked] + 2 * DAY + rng.integers(0, DAY, len(asked))
+    return _service_mails(bought.person[asked], bought.profile[asked], when, REVIEW_REQUEST)
+
+
+def _review_replies(rng: np.random.Generator, written: Written) -> Events:
+    """Most who were disappointed hear from the shop within ten days, hardly anybody else does."""
+    replied = np.flatnonzero(share(rng, np.where(written.rating <= 2, 0.7, 0.03), len(written.line)))
+    when = written.instant[replied] + rng.integers(3600, 10 * DAY, len(replied))
+    return _service_mails(written.person[replied], written.profile[replied], when, REVIEW_REPLY)
+
+
+def interactions(shop: Shop, profiles: Profiles, events: list[Events], chunk: int) -> pa.Table:
+    """What has happened until now, in order."""
+    person, profile, when, channel, kind, campaign, bot = _all_of(events)
     inside = np.flatnonzero(when <= shop.clock.last)
     order = inside[np.lexsort((kind[inside], person[inside], when[inside]))]
-    profile = profiles.first[person[order]]
     n = len(order)
     return c.frame(
         "interactions",
@@ -192,7 +235,7 @@ def interactions(
         {
             "event_id": c.numbered("v-", chunk * ID_ROOM + np.arange(n), 11),
             "occurred_at": c.instants(when[order]),
-            **_by_account(profiles, profile),
+            **_by_account(profiles, profile[order]),
             "channel": c.pick(INTERACTION_CHANNELS, channel[order]),
             "type": c.pick(TYPES, kind[order]),
             "campaign_id": c.numbered("camp-", campaign[order], 3),
@@ -273,24 +316,41 @@ def nps(
     )
 
 
-def reviews(rng: np.random.Generator, shop: Shop, profiles: Profiles, sales: Sales, chunk: int) -> pa.Table:
+@dataclass(frozen=True)
+class Written:
+    """Reviews: who wrote when about which line, with how many stars."""
+
+    line: Ints
+    person: Ints
+    profile: Ints
+    product: Ints
+    instant: Ints
+    rating: Floats
+
+
+def write_reviews(rng: np.random.Generator, shop: Shop, sales: Sales) -> Written:
     """Three lines in a hundred get a review, one to five stars."""
     bought = sales.bought
     lines = np.flatnonzero(share(rng, 0.03, sales.lines.n) & (sales.valid & (bought.person >= 0))[sales.lines.order])
     when = bought.instant[sales.lines.order[lines]] + rng.integers(3 * DAY, 40 * DAY, len(lines))
     lines, when = lines[when <= shop.clock.last], when[when <= shop.clock.last]
-    n = len(lines)
-    profile = bought.profile[sales.lines.order[lines]]
-    liked = rng.normal(4.2, 0.9, n) + (sales.lines.product[lines] % 7 == 0) * -1.2
+    order, product = sales.lines.order[lines], sales.lines.product[lines]
+    liked = rng.normal(4.2, 0.9, len(lines)) + (product % 7 == 0) * -1.2
     rating = np.clip(np.round(liked), 1, 5)
+    return Written(lines, bought.person[order], bought.profile[order], product, when, rating)
+
+
+def reviews(rng: np.random.Generator, profiles: Profiles, written: Written, chunk: int) -> pa.Table:
+    """The reviews, some with words."""
+    n, rating, when = len(written.line), written.rating, written.instant
     words = np.where(share(rng, 0.4, n), np.where(rating >= 4, 0, np.where(rating == 3, 1, 2)), -1)
     return c.frame(
         "reviews",
         n,
         {
             "review_id": c.numbered("w-", chunk * ID_ROOM + np.arange(n), 11),
-            **_by_account(profiles, profile),
-            "product_id": c.numbered("p-", sales.lines.product[lines], 5),
+            **_by_account(profiles, written.profile),
+            "product_id": c.numbered("p-", written.product, 5),
             "rating": c.numbers(rating),
             "created_at": c.instants(when),
             "text": c.pick(("Would buy again.", "It is all right.", "Broke after a week."), words),
