@@ -23,6 +23,7 @@
     'cancelled_at', 'ended_at', 'updated_at', 'cancel_reason',
 ] %}
 
+-- sqlfluff:indentation:template_blocks_indent:false
 select
     {{ columns | join(',\n    ') }}
 {%- if was_observed_later(this) %}

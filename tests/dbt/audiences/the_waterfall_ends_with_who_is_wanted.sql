@@ -9,7 +9,11 @@ with exclusions as (
 
 )
 
-select runs.*
+select
+    runs.run_id,
+    runs.members,
+    exclusions.customers as excluded,
+    runs.wanted
 from {{ ref('audience_runs') }} as runs
 left join exclusions on runs.run_id = exclusions.run_id
 where runs.members - coalesce(exclusions.customers, 0) != runs.wanted
