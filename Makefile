@@ -43,7 +43,7 @@ lint: setup ## ruff, mypy, sqlfluff
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	@# sqlfluff compiles through dbt, which wants a warehouse to open: an empty one does
-	scratch=$$(mktemp -d) && RITORNO_HOME=$$scratch $(BIN)/sqlfluff lint --disable-progress-bar models tests/dbt; \
+	scratch=$$(mktemp -d) && RITORNO_HOME=$$scratch $(BIN)/sqlfluff lint --disable-progress-bar models snapshots tests/dbt; \
 		status=$$?; rm -rf $$scratch; exit $$status
 
 bench: setup ## times on this machine, on demand: customer-value fits, every mart beside the floor (ORDERS=1_000_000)
@@ -53,7 +53,7 @@ bench: setup ## times on this machine, on demand: customer-value fits, every mar
 
 fmt: setup ## format Python and SQL in place
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
-	$(BIN)/sqlfluff fix models tests/dbt
+	$(BIN)/sqlfluff fix models snapshots tests/dbt
 
 lock: ## renew requirements.lock from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
