@@ -124,8 +124,8 @@ def stage_of(manifest: Manifest, steps: Sequence[PythonStep] = STEPS) -> dict[st
     for unique_id, node in manifest["nodes"].items():
         if _has_stage(node):
             reads.extend((unique_id, parent, 0) for parent in node["depends_on"].get("nodes", []) if parent in known)
-            attached = node.get("attached_node")
-            if attached in manifest["nodes"]:
+            attached = _attached_to(manifest, node)
+            if attached:
                 reads.append((attached, unique_id, 0))
     changed = True
     while changed:
@@ -167,11 +167,29 @@ def cross_stage_tests(manifest: Manifest, steps: Sequence[PythonStep] = STEPS) -
     for unique_id, node in manifest["nodes"].items():
         if node["resource_type"] == "test":
             parents = [parent for parent in node["depends_on"].get("nodes", []) if not parent.startswith("source.")]
-            attached = node.get("attached_node")
+            attached = _attached_to(manifest, node)
             home = [attached] if attached else parents
             if parents and (len(home) != 1 or numbers[home[0]] != numbers[unique_id]):
                 found[node["name"]] = sorted(parents)
     return found
+
+
+def _attached_to(manifest: Manifest, node: Mapping[str, Any]) -> str | None:
+    """The model a test hangs on: a generic test's own, or the one a singular test over several models names.
+
+    The name stands where Dagster looks for it, `config(meta={'dagster': {'ref': {'name': …}}})`, so that both agree.
+    """
+    named = ((node.get("config") or {}).get("meta") or {}).get("dagster", {}).get("ref", {}).get("name")
+    if not named:
+        attached = node.get("attached_node")
+        return attached if attached in manifest["nodes"] else None
+    found = [parent for parent in node["depends_on"].get("nodes", []) if parent.endswith(f".{named}")]
+    if len(found) != 1:
+        raise UnusableInput(
+            f"test {node['name']} names {named} as the model it hangs on, which it doesn't read; "
+            "name one of those it reads"
+        )
+    return str(found[0])
 
 
 def _has_stage(node: Mapping[str, Any]) -> bool:

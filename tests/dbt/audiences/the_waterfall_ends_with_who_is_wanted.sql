@@ -1,4 +1,5 @@
 -- The customers of the segment, less everyone left out, are those who are wanted.
+{{ config(meta={'dagster': {'ref': {'name': 'audience_runs'}}}) }}
 with exclusions as (
 
     select

@@ -1,4 +1,5 @@
 -- Σ amount of a journey = the customer's net revenue, and its steps are numbered without holes.
+{{ config(meta={'dagster': {'ref': {'name': 'customer_journey'}}}) }}
 {%- set complete = 'order' in var('journey_touchpoints') and 'refund' in var('journey_touchpoints') %}
 with journeys as (
 

@@ -1,4 +1,5 @@
 -- Two ways to the outstanding points: member by member, and the last month's close; and each member's kinds add up.
+{{ config(meta={'dagster': {'ref': {'name': 'loyalty_monthly'}}}) }}
 with members as (
 
     select

@@ -1,3 +1,5 @@
+-- The months' invitations and conversions are the list's; nobody is converted twice or refers themselves.
+{{ config(meta={'dagster': {'ref': {'name': 'referral_rates'}}}) }}
 with listed as (
 
     select
