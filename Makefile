@@ -43,7 +43,8 @@ lint: setup ## ruff, mypy, sqlfluff
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	@# sqlfluff compiles through dbt, which wants a warehouse to open: an empty one does
-	scratch=$$(mktemp -d) && RITORNO_HOME=$$scratch $(BIN)/sqlfluff lint --disable-progress-bar models snapshots tests/dbt; \
+	scratch=$$(mktemp -d) && RITORNO_HOME=$$scratch \
+		$(BIN)/sqlfluff lint --disable-progress-bar --processes 0 models snapshots tests/dbt; \
 		status=$$?; rm -rf $$scratch; exit $$status
 
 bench: setup ## times on this machine, on demand: customer-value fits, every mart beside the floor (ORDERS=1_000_000)
