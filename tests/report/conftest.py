@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from ritorno.home import PROJECT_ROOT, Home
 from tests.report.browser import ARGUMENTS, CHROMIUM
-from tests.report.shop import real_home
+from tests.report.shop import real_home, shared_folder
 
 ARTIFACTS = PROJECT_ROOT / ".artifacts" / "report"
 """Screenshots of the last test run."""
@@ -22,15 +22,9 @@ AXE = "axe-core@4.14.1"
 AXE_INTEGRITY = "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
 
 
-def _shared(factory: pytest.TempPathFactory) -> Path:
-    """A folder that all workers of this run have in common."""
-    base = factory.getbasetemp()
-    return base.parent if base.name.startswith("popen-") else base
-
-
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    return real_home(_shared(tmp_path_factory))
+    return real_home(shared_folder(tmp_path_factory))
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 import yaml
 from filelock import FileLock
 
@@ -18,6 +19,12 @@ from ritorno.home import PROJECT_ROOT, Home
 
 AS_OF = date(2026, 6, 17)
 """In the middle of a month, so that some periods aren't over."""
+
+
+def shared_folder(factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this run have in common."""
+    base = factory.getbasetemp()
+    return base.parent if base.name.startswith("popen-") else base
 
 
 def real_home(shared: Path) -> Home:

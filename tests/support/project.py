@@ -138,7 +138,10 @@ def _compile_everything(vars_json: str) -> dict[str, Any]:
         parsed = _dbt(scratch, vars_json, None, "parse").result
         _kept_path(vars_json, "parsed").write_bytes(Path(scratch, "target", "partial_parse.msgpack").read_bytes())
         _dbt(scratch, vars_json, parsed, "compile", "--exclude", "resource_type:test", "resource_type:unit_test")
-        manifest: dict[str, Any] = json.loads(Path(scratch, "target", "manifest.json").read_text(encoding="utf-8"))
+        target = Path(scratch, "target")
+        manifest: dict[str, Any] = json.loads((target / "manifest.json").read_text(encoding="utf-8"))
+        # what MetricFlow reads stands in a file of its own; kept beside, so that it costs no second parse
+        manifest["semantic_manifest"] = json.loads((target / "semantic_manifest.json").read_text(encoding="utf-8"))
         return manifest
 
 
