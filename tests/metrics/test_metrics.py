@@ -229,10 +229,10 @@ def test_opening_and_movements_make_closing_over_any_period(by: tuple[str, ...],
 
 def test_a_rate_of_all_cut_values_together_is_the_rate_of_everybody(metrics: Metrics) -> None:
     """Whoever forgets to group by the cut is not misled: each cut adds up to all."""
-    asked = metrics.ask(("retention_rate", "retention_rate_by_cut"), (MONTH,))
-    assert asked
-    for whole, cuts in asked.values():
-        assert whole == pytest.approx(cuts, rel=1e-9)
+    asked = metrics.ask(("retention_rate", "retention_rate_by_cut"), (MONTH,)).values()
+    assert any(whole for whole, _ in asked)
+    for whole, cuts in asked:
+        assert _same(cuts, whole)
 
 
 def test_every_metric_has_a_label_and_says_what_it_counts() -> None:
@@ -255,7 +255,7 @@ def test_the_calendar_covers_whole_months_up_to_the_day_and_stands_on_an_empty_w
 ) -> None:
     project = Project.compile()
     order = {"order_id": "1", "ordered_at": ordered, "total": "9", "currency": "EUR", "customer_id": "7"}
-    con = project.connect({"files__orders": [order] if ordered else []})
+    con = project.connect({"orders": [order] if ordered else []})
     project.run(con, "time_spine", as_of="2024-02-10")
     found = project.query(
         con, "select min(date_day) as first, max(date_day) as last, count(*) as n from metrics.time_spine"
