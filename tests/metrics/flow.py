@@ -48,9 +48,13 @@ class Metrics:
 
     def ask(self, metrics: Sequence[str], by: Sequence[str] = ()) -> dict[tuple[Any, ...], tuple[Any, ...]]:
         """Values of the metrics by what they are grouped by."""
-        rows = self._con.execute(self.sql(metrics, by)).fetchall()
-        cut = len(by)
-        return {tuple(map(_day, row[:cut])): row[cut:] for row in rows}
+        cursor = self._con.execute(self.sql(metrics, by))
+        # by name: MetricFlow puts metrics of one source beside each other, whatever the order they were asked in
+        place = {column[0]: position for position, column in enumerate(cursor.description or [])}
+        rows = cursor.fetchall()
+        return {
+            tuple(_day(row[place[name]]) for name in by): tuple(row[place[name]] for name in metrics) for row in rows
+        }
 
 
 def _day(value: Any) -> Any:
