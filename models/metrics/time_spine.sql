@@ -1,4 +1,4 @@
-{#- MetricFlow fills holes with it. As many days as there is history, whole months; on an empty warehouse the as-of month. -#}
+{#- MetricFlow fills holes with it: whole months of all history; on an empty warehouse the as-of month. -#}
 {%- set first_day -%}
 coalesce(
     (
