@@ -9,7 +9,7 @@ export DAGSTER_DISABLE_TELEMETRY := yes
 export DO_NOT_TRACK := 1
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help setup demo screenshot test soak lint fmt bench lock clean
+.PHONY: help setup demo screenshot docs test soak lint fmt bench lock clean
 
 help: ## what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ demo: setup ## simulate a shop, refresh, publish, say where to look
 
 screenshot: setup ## the README's picture of the report, from the demo's home (needs chromium)
 	$(BIN)/python -m tests.report.screenshot docs/images/report.png
+
+docs: setup ## the book and dbt's documentation, in site/, to open from disk
+	$(BIN)/python -m docs.book site
 
 test: setup ## everything that must hold
 	$(BIN)/pytest -n 2 --dist worksteal
@@ -61,4 +64,4 @@ lock: ## renew requirements.lock from pyproject.toml
 		--no-emit-index-url --no-emit-find-links --generate-hashes --no-header -q -o requirements.lock
 
 clean: ## forget the environment and the demo's home
-	rm -rf $(VENV) target var
+	rm -rf $(VENV) target site var
