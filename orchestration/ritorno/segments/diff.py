@@ -20,7 +20,7 @@ from typing import Any
 
 import duckdb
 
-from ritorno import lock
+from ritorno import lock, snapshots
 from ritorno.dbt import DbtProject, Manifest, environment, stages
 from ritorno.errors import RitornoError, UnusableInput
 from ritorno.home import PROJECT_ROOT, Home
@@ -154,7 +154,7 @@ def default_day(home: Home) -> date:
 
 
 def _copy(home: Home, scratch: Home) -> None:
-    """The raw tables and the state, which models read through published_history; everything else is rebuilt."""
+    """The raw tables and the state, with what snapshots remember of past days; everything else is rebuilt."""
     with duckdb.connect(str(scratch.warehouse)) as con:
         con.execute(f"attach '{str(home.warehouse).replace(chr(39), chr(39) * 2)}' as original (read_only)")
         tables = con.execute(
@@ -170,6 +170,7 @@ def _copy(home: Home, scratch: Home) -> None:
             step.ensure(con)
     if home.state.exists():
         shutil.copyfile(home.state, scratch.state)
+        snapshots.restore(scratch)
 
 
 def _on_day(project: DbtProject, scratch: Home, found: Definitions, day: date, policy: Policy) -> DayDiff:
