@@ -3,6 +3,7 @@
       quarantined  can't be read, or relates to nothing (an item without its order)
       duplicate    the same content of the same key once more
       superseded   an older version of a key, or an unkeyed line that a newer batch of its order replaced
+      erased       what only described a person who was erased (accounts, contacts, consents); what they did stays
       deleted      the current version, deleted on or before as-of
       current      the rest: what the models downstream read
 
@@ -276,6 +277,9 @@ final as (
             when bad_column is not null or is_orphan then 'quarantined'
             when copy_rank > 1 then 'duplicate'
             when version_rank > 1 then 'superseded'
+            {%- if entity in ('customers', 'crm_contacts', 'consents') %}
+            when {{ is_erased_row(columns) }} then 'erased'
+            {%- endif %}
             when {{ business_date('deleted_at') }} <= {{ as_of_date() }} then 'deleted'
             else 'current'
         end as {{ type_string() }}) as row_status,

@@ -249,6 +249,22 @@ def suppress(
     raise typer.Exit(terminal.suppress(Home.at(home), address, reason))
 
 
+@app.command(epilog=_example("ritorno erase anna@example.org"))
+def erase(
+    customer: Annotated[str, typer.Argument(help="Customer key, e-mail address, phone number, or source id.")],
+    home: HomeOption = None,
+) -> None:
+    """Erase a person here and at every destination; orders and amounts stay. Needs RITORNO_HMAC_KEY.
+
+    Ends with 0 when everything is done and acknowledged, 1 while a destination hasn't answered (run it again), 2 when
+    the text means nobody or several.
+    """
+    from ritorno.home import Home
+    from ritorno.privacy import terminal
+
+    raise typer.Exit(terminal.run(Home.at(home), customer))
+
+
 FormatOption = Annotated[str, typer.Option("--format", help="table or json.")]
 
 

@@ -23,6 +23,7 @@ from ritorno.errors import CheckFailed, RitornoError, UnusableInput
 from ritorno.home import Home
 from ritorno.landing import Source
 from ritorno.policy import load_policy
+from ritorno.privacy import erase as erasure
 from ritorno.quality import CheckResult, blocking, run_suites
 from ritorno.quality.history import record as record_checks
 from ritorno.segments import shares as segment_shares
@@ -120,7 +121,14 @@ def _land(run: Run, counts: dict[str, Any]) -> Mapping[str, int]:
 
         for path in run.request.forget:
             run.note(f"{path}: {landing.forget(con, path)} rows forgotten")
-        report = landing.land(con, run.request.sources, run_id=run.run_id, scratch=run.home.tmp, on_file=tell)
+        report = landing.land(
+            con,
+            run.request.sources,
+            run_id=run.run_id,
+            scratch=run.home.tmp,
+            on_file=tell,
+            rewriter=erasure.rewriter(run.home, run.request.policy.values, os.environ),
+        )
         for step in STEPS:  # dbt builds what it can before a step ran for the first time
             step.ensure(con)
         for warning in report.warnings:

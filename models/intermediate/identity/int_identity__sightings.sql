@@ -1,6 +1,7 @@
 {#- What the sources say about people, each combination of values once, before any of it is compared. Aggregated here,
     so that the Python step never sees one row per order. Deleted rows stay: their nodes are tombstones, and their
     addresses keep the customer together that they made. -#}
+{%- set is_erased_person = '(' ~ is_erased_id('customer_id') ~ ' or ' ~ is_erased_id('email') ~ ')' -%}
 {%- set existing = "row_status in ('current', 'deleted', 'erased') and not is_after_as_of" -%}
 with
 
@@ -58,7 +59,7 @@ order_sightings as (
         cast(null as {{ type_string() }}) as country,
         account_type,
         0 as is_master,
-        case when row_status = 'current' then 1 else 0 end as is_live,
+        case when row_status = 'current' and not {{ is_erased_person }} then 1 else 0 end as is_live,
         min(ordered_at) as first_seen_at,
         max(coalesce(updated_at, ordered_at)) as last_updated_at,
         count(*) as row_count
@@ -124,7 +125,7 @@ member_sightings as (
         cast(null as {{ type_string() }}) as country,
         cast(null as {{ type_string() }}) as account_type,
         0 as is_master,
-        case when row_status = 'current' then 1 else 0 end as is_live,
+        case when row_status = 'current' and not {{ is_erased_person }} then 1 else 0 end as is_live,
         min(occurred_at) as first_seen_at,
         max(coalesce(updated_at, occurred_at)) as last_updated_at,
         count(*) as row_count
@@ -147,7 +148,7 @@ subscriber_sightings as (
         cast(null as {{ type_string() }}) as country,
         cast(null as {{ type_string() }}) as account_type,
         0 as is_master,
-        case when row_status = 'current' then 1 else 0 end as is_live,
+        case when row_status = 'current' and not {{ is_erased_person }} then 1 else 0 end as is_live,
         min(started_at) as first_seen_at,
         max(coalesce(updated_at, started_at)) as last_updated_at,
         count(*) as row_count

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -122,6 +122,32 @@ class Engine:
         outcome = self._deliver(run_id, only_forced=False)
         drift = self._read_back(run_id)
         return Report(run_id, "done" if outcome.is_complete else "incomplete", plan, outcome, drift)
+
+    def erase(self, customers: Sequence[str]) -> Outcome:
+        """Take people out of the destination, whatever guards, windows and doors say; nothing else leaves.
+
+        Args:
+            customers: every key they go by; the state's `erasure` names them already.
+        """
+        now = self.clock()
+        with self.store.attached(self.con):
+            self.recover()
+            whole, run_id = self._make(now), self._run_id(now)
+            self.con.execute(
+                f"delete from work.ops where kind != {int(Kind.ERASE)} "
+                "or customer_key not in (select unnest(?::varchar[]))",
+                [list(customers)],
+            )
+            row = self.con.execute("select count(*) from work.ops").fetchone()
+            count = int(row[0]) if row else 0
+            counts = dict.fromkeys(Kind, 0) | {Kind.ERASE: count}
+            plan = replace(whole, counts=counts, forced=count, exclusions=(), trips=())
+            if count:
+                with transaction(self.con):
+                    self._record(plan, run_id, now, "sending", None, approved=False, only_forced=True)
+                    delivery.record_operations(self.con, plan, run_id, now, state="planned", only_forced=True)
+        self.release()
+        return self._deliver(run_id, only_forced=True) if count else Outcome()
 
     # --- parts
 

@@ -11,7 +11,7 @@ that a reader of the state store never waits long, and a killed engine leaves a 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -198,6 +198,17 @@ TABLES: Mapping[str, Table] = {
             "completed_at": ("timestamp", "When every destination had acknowledged the removal."),
         },
     ),
+    "publish.erased": Table(
+        "One row per address and source id of an erased person, as a keyed hash: landing knows them again by it.",
+        {
+            "value_hash": ("varchar not null", "HMAC-SHA-256 of kind:value under RITORNO_HMAC_KEY."),
+            "key_id": ("varchar not null", "Which key made it."),
+            "kind": ("varchar not null", "email, phone, key (an earlier customer key), or SYSTEM/account, /contact."),
+            "token": ("varchar not null", "What stands for it: the id's token, or the person's for an address."),
+            "customer_key": ("varchar not null", "The person as called since the erasure."),
+            "erased_at": ("timestamp not null", "When (UTC)."),
+        },
+    ),
     "publish.drift": Table(
         "One row per run and kind of difference between what was acknowledged and what the destination shows.",
         {
@@ -210,6 +221,13 @@ TABLES: Mapping[str, Table] = {
             ),
             "members": ("bigint not null", "How many."),
             "read_at": ("timestamp not null", "When it was read back (UTC)."),
+        },
+    ),
+    "pii.erasing": Table(
+        "One row per erasure under way, so that a killed one can be ended; gone when it is.",
+        {
+            "token": ("varchar not null", "The person's token."),
+            "work": ("varchar not null", "PERSONAL. Everything to look for, as JSON."),
         },
     ),
     "pii.member": Table(
@@ -225,19 +243,26 @@ TABLES: Mapping[str, Table] = {
     ),
 }
 
-PERSONAL = frozenset({("pii.member", "member_id"), ("pii.member", "value")})
+PERSONAL = frozenset({("pii.member", "member_id"), ("pii.member", "value"), ("pii.erasing", "work")})
 """The columns of the publish state that hold personal data."""
 
 
-def _first_version() -> str:
+_SECOND_VERSION = ("publish.erased", "pii.erasing")
+
+
+def _create(names: Iterable[str]) -> str:
     statements = ["create schema if not exists {db}.pii"]
-    for name, table in TABLES.items():
+    for name in names:
+        table = TABLES[name]
         columns = ", ".join(f"{column} {kind}" for column, (kind, _) in table.columns.items())
         statements.append(f"create table {{db}}.{name} ({columns})")
     return ";\n".join(statements)
 
 
-MIGRATIONS: tuple[tuple[int, str, str], ...] = ((1, "the publish state", _first_version()),)
+MIGRATIONS: tuple[tuple[int, str, str], ...] = (
+    (1, "the publish state", _create(name for name in TABLES if name not in _SECOND_VERSION)),
+    (2, "erasure", _create(_SECOND_VERSION)),
+)
 """(version, name, SQL with {db} for the catalog). Never change one that was released: add another."""
 
 

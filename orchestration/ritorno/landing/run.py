@@ -18,7 +18,7 @@ from ritorno.home import PROJECT_ROOT
 from ritorno.landing import ledger, sql
 from ritorno.landing.plan import FilePlan, Stamp, plan_file, sha256_of
 from ritorno.landing.sources import Discovery, RawFile, Source, did_you_mean, discover
-from ritorno.landing.tables import transaction, write
+from ritorno.landing.tables import Rewriter, transaction, write
 
 LANDED, REPLACED, UNCHANGED = "landed", "replaced", "unchanged"
 
@@ -73,6 +73,7 @@ def land(
     root: Path = PROJECT_ROOT,
     scratch: Path | None = None,
     on_file: Callable[[FileOutcome], None] | None = None,
+    rewriter: Rewriter | None = None,
 ) -> LandingReport:
     """Land the sources' new and changed files, and make sure that every raw table exists.
 
@@ -86,6 +87,7 @@ def land(
         root: the project whose contract holds.
         scratch: where copies of irregular files may stand for a moment (the home's tmp).
         on_file: called after each file, for progress.
+        rewriter: what is done to rows before anybody can see them: people who were erased stay so.
 
     Raises:
         UnusableInput: a file or table can't be used; nothing was changed.
@@ -106,10 +108,14 @@ def land(
             ensure_raw_tables(con, root)
         outcomes: list[FileOutcome] = []
         for item in work:
-            outcome = _perform(con, item, known, run_id)
+            outcome = _perform(con, item, known, run_id, rewriter)
             outcomes.append(outcome)
             if on_file:
                 on_file(outcome)
+    if rewriter is not None:
+        for table in raw_tables(root):  # what a loader wrote there itself
+            with transaction(con):
+                rewriter.rows(con, table, '"_ritorno_file" is null')
     return LandingReport(tuple(outcomes), _warnings(discovery, outcomes))
 
 
@@ -189,6 +195,7 @@ def _perform(
     item: FilePlan | _Unchanged,
     known: Mapping[Path, ledger.Entry],
     run_id: str | None,
+    rewriter: Rewriter | None,
 ) -> FileOutcome:
     began = time.monotonic()
     if isinstance(item, _Unchanged):
@@ -199,7 +206,7 @@ def _perform(
             entry.file, entry.system, entry.table, UNCHANGED, entry.batch, entry.rows, entry.rejected, (), 0.0
         )
     table, path = item.file.table, item.file.path
-    written = write(con, item, run_id)
+    written = write(con, item, run_id, rewriter)
     action = REPLACED if path in known else LANDED
     seconds = time.monotonic() - began
     return FileOutcome(

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import duckdb
 
-from ritorno.contract import BOOKKEEPING, RAW_SCHEMA
+from ritorno.contract import BOOKKEEPING, RAW_SCHEMA, RawTable
 from ritorno.errors import UnusableInput
 from ritorno.landing import csv_files, ledger, sql
 from ritorno.landing.plan import DAMAGE, FilePlan, damaged_parquet, glob_safe, refuse_if_changed
@@ -38,7 +39,20 @@ def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
         raise
 
 
-def write(con: duckdb.DuckDBPyConnection, plan: FilePlan, run_id: str | None) -> Written:
+class Rewriter(Protocol):
+    """Who changes rows as they land."""
+
+    def rows(self, con: duckdb.DuckDBPyConnection, table: RawTable, where: str) -> None:
+        """Change rows of a raw table; the caller holds a transaction."""
+
+    def reject(self, reject: csv_files.Reject) -> csv_files.Reject:
+        """A broken row as it may be kept."""
+        ...
+
+
+def write(
+    con: duckdb.DuckDBPyConnection, plan: FilePlan, run_id: str | None, rewriter: Rewriter | None = None
+) -> Written:
     """Replace all rows that came from the plan's path by the file's, with its ledger entry, in one transaction.
 
     Raises:
@@ -58,6 +72,9 @@ def write(con: duckdb.DuckDBPyConnection, plan: FilePlan, run_id: str | None) ->
                 f"{plan.file.path}: {plan.csv.rows:,} rows were counted but {rows:,} read. Save the file as plain CSV "
                 "(UTF-8, comma, double quotes) or Parquet and deliver it again."
             )
+        if rewriter is not None:
+            rewriter.rows(con, plan.file.table, f'"_ritorno_file" = {sql.text(str(plan.file.path))}')
+            rejects = tuple(rewriter.reject(reject) for reject in rejects)
         ledger.end(con, plan.file.path, "superseded")
         ledger.record(con, plan, batch, rows, rejects, run_id)
     return Written(batch, rows, len(rejects))
