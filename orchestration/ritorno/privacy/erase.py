@@ -280,12 +280,17 @@ class Erasure:
         self.checkpoint("warehouse_compacted")
 
     def _texts(self, work: Work, proof: Proof) -> None:
-        counts, stuck = files.clean_texts(self.home, work)
+        counts, stuck = files.clean_texts(self.home, work, self._file_destinations())
         _add(proof.files, counts)
         if stuck:
             proof.write(self.home)
             raise StillThere(f"{len(stuck)} files hold the person and can't be rewritten: {', '.join(stuck[:5])}")
         self.checkpoint("texts")
+
+    def _file_destinations(self) -> list[Path]:
+        """Folders below the home that are destinations."""
+        settings = [audience.meta.destination for audience in exposures.audiences(self.context.manifest)]
+        return [self.home.root / str(one.get("path", "audiences")) for one in settings if str(one["type"]) == "files"]
 
     def _search(self, work: Work, proof: Proof) -> None:
         """Look into every table that was rewritten; a table that was forgotten stops it here."""

@@ -79,16 +79,18 @@ def _rewrite_run(folder: Path, work: Work) -> int:
     with duckdb.connect(str(copy)) as con:
         con.execute("set TimeZone = 'UTC'")
         comments = con.execute(
-            "select schema_name, table_name, null, comment from duckdb_tables() where comment is not null and database_name = 'marts' union all "
-            "select schema_name, table_name, column_name, comment from duckdb_columns() where comment is not null "
-            "and database_name = 'marts'"
+            "select schema_name, table_name, null, comment from duckdb_tables() "
+            "where comment is not null and database_name = 'marts' union all "
+            "select schema_name, table_name, column_name, comment from duckdb_columns() "
+            "where comment is not null and database_name = 'marts'"
         ).fetchall()
         with transaction(con):
             counts = sweep.sweep(con, "marts", work)
         names = [
             name
             for (name,) in con.execute(
-                "select table_name from duckdb_tables() where database_name = 'marts' and schema_name = 'marts' order by 1"
+                "select table_name from duckdb_tables() where database_name = 'marts' and schema_name = 'marts' "
+                "order by table_name"
             ).fetchall()
         ]
         if counts:
@@ -145,15 +147,18 @@ def _renew(folder: Path) -> None:
         scratch.rmdir()
 
 
-def clean_texts(home: Home, work: Work) -> tuple[dict[str, int], list[str]]:
-    """Cut the person out of logs and other text files; returns what changed, and files that nobody can rewrite."""
+def clean_texts(home: Home, work: Work, destinations: Sequence[Path] = ()) -> tuple[dict[str, int], list[str]]:
+    """Cut the person out of logs and other text files; returns what changed, and files that nobody can rewrite.
+
+    Folders of destinations are the destinations' own to erase: they vouch for their files by hash.
+    """
     shutil.rmtree(home.tmp, ignore_errors=True)
     home.tmp.mkdir(parents=True, exist_ok=True)
     counts: dict[str, int] = {}
     stuck: list[str] = []
     needles = work.needles()
     for path in _swept(home):
-        if not contains(path, needles):
+        if any(path.is_relative_to(folder) for folder in destinations) or not contains(path, needles):
             continue
         name = str(path.relative_to(home.root))
         if _is_sqlite(path):

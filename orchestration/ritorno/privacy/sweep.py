@@ -88,23 +88,43 @@ def _sweep_table(
     relation = f"{sql.name(database)}.{sql.name(schema)}.{sql.name(table)}"
     texts = [column for column, kind in kinds.items() if kind == "VARCHAR"]
     changed = _null_personal(con, relation, kinds)
+    holding = _holding(con, relation, texts, work, schema in TEXT_SCHEMAS)
     for column in texts:
         if column in ID_NAMES:
             changed += _map_ids(con, relation, column, kinds)
-    for column in texts:
+    for column in holding:
         name = sql.name(column)
         changed += _changed(
             con,
             f"update {relation} as r set {name} = m.new from sweeping_texts as m where r.{name} = m.old",
         )
     if schema in TEXT_SCHEMAS:
-        for column in texts:
+        for column in holding:
             changed += _cut_out(con, relation, sql.name(column), work.needles())
     unique = _ONE_ROW_EACH.get(table)
     if changed and unique and set(unique) <= set(kinds):
         names = sql.names(unique)
         con.execute(f"delete from {relation} where rowid not in (select min(rowid) from {relation} group by {names})")
     return changed
+
+
+def _holding(
+    con: duckdb.DuckDBPyConnection, relation: str, columns: Sequence[str], work: Work, within: bool
+) -> list[str]:
+    """The columns with a value of the person: one look at a table instead of an update for every column and value."""
+    if not columns:
+        return []
+    values = ", ".join(sql.text(value) for value in work.texts())
+    looks = [f"coalesce(bool_or({sql.name(column)} in ({values})), false)" for column in columns]
+    if within:
+        inside = " or ".join(f"contains({{0}}, {sql.text(needle)})" for needle in work.needles())
+        looks = [
+            f"{look} or coalesce(bool_or({inside.replace('{0}', sql.name(column))}), false)"
+            for look, column in zip(looks, columns, strict=True)
+        ]
+    row = con.execute(f"select {', '.join(looks)} from {relation}").fetchone()
+    assert row is not None
+    return [column for column, holds in zip(columns, row, strict=True) if holds]
 
 
 def _null_personal(con: duckdb.DuckDBPyConnection, relation: str, kinds: dict[str, str]) -> int:
@@ -186,21 +206,21 @@ def left(con: duckdb.DuckDBPyConnection, database: str, work: Work) -> dict[str,
     needles = "|".join(_pattern(needle) for needle in work.needles())
     if not needles:
         return found
-    for schema, table, column in con.execute(
-        "select c.schema_name, c.table_name, c.column_name from duckdb_columns() as c "
+    for schema, table, columns in con.execute(
+        "select c.schema_name, c.table_name, list(c.column_name order by c.column_index) from duckdb_columns() as c "
         "inner join duckdb_tables() as t on c.table_oid = t.table_oid and c.database_name = t.database_name "
-        "where c.database_name = ? and c.data_type in ('VARCHAR', 'VARCHAR[]') order by all",
+        "where c.database_name = ? and c.data_type in ('VARCHAR', 'VARCHAR[]') group by all order by all",
         [database],
     ).fetchall():
         if (schema, table) in KEPT:
             continue
+        counts = ", ".join(
+            f"count(*) filter (where regexp_matches(lower(cast({sql.name(column)} as varchar)), $needles))"
+            for column in columns
+        )
         relation = f"{sql.name(database)}.{sql.name(schema)}.{sql.name(table)}"
-        row = con.execute(
-            f"select count(*) from {relation} where regexp_matches(lower(cast({sql.name(column)} as varchar)), ?)",
-            [needles],
-        ).fetchone()
-        if row and row[0]:
-            found[f"{schema}.{table}.{column}"] = int(row[0])
+        row = con.execute(f"select {counts} from {relation}", {"needles": needles}).fetchone() or ()
+        found |= {f"{schema}.{table}.{column}": int(n) for column, n in zip(columns, row, strict=True) if n}
     return found
 
 
