@@ -198,10 +198,11 @@ def found(home: Home, words: Sequence[str] = WORDS) -> set[str]:
 
 def revenue(home: Home) -> list[Any]:
     with duckdb.connect(str(home.warehouse), read_only=True) as con:
-        return con.execute(
+        rows: list[Any] = con.execute(
             "select order_date, count(*), sum(net_revenue), count(customer_key) from marts.orders group by all "
             "order by order_date"
         ).fetchall()
+    return rows
 
 
 def ask(home: Home, text: str = "anna@example.org", **more: Any) -> Proof:
