@@ -27,3 +27,6 @@ cast(
 {% macro duckdb__number_series(last) -%}
 (select cast(unnest(range(0, cast({{ last }} as bigint) + 1)) as integer) as number)
 {%- endmacro %}
+{% macro postgres__number_series(last) -%}
+(select cast(series.value as integer) as number from generate_series(0, cast({{ last }} as bigint)) as series (value))
+{%- endmacro %}

@@ -73,3 +73,25 @@ case when {{ read_text(value) }} in (select name from pg_timezone_names()) then 
 {% macro default__read_json(value) -%}
 case when json_valid({{ read_text(value) }}) then {{ read_text(value) }} end
 {%- endmacro %}
+{#- PostgreSQL has no try_cast: one function a type, made by `prepare_engine` at the start of every dbt run. -#}
+{% macro postgres__safe_cast(value, type) -%}
+{%- set name = 'try_cast_' ~ modules.re.sub('[^a-z0-9]+', '_', type).strip('_') -%}
+{{ target.schema }}.{{ name }}(cast({{ value }} as text))
+{%- endmacro %}
+
+{% macro postgres__read_instant(value, zone) -%}
+{%- set text = "nullif(trim(cast(" ~ value ~ " as text)), '')" -%}
+{%- set absolute = "timezone('UTC', " ~ safe_cast(text, 'timestamptz') ~ ")" -%}
+{%- if zone == 'UTC' -%}
+{{ plausible_instant(absolute) }}
+{%- else -%}
+case
+    when {{ text }} ~ ':[0-9.]+ ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$' then {{ plausible_instant(absolute) }}
+    else {{ plausible_instant("timezone('UTC', timezone('" ~ zone ~ "', " ~ safe_cast(text, 'timestamp') ~ "))") }}
+end
+{%- endif -%}
+{%- endmacro %}
+
+{% macro postgres__read_json(value) -%}
+case when {{ safe_cast(read_text(value), 'json') }} is not null then {{ read_text(value) }} end
+{%- endmacro %}

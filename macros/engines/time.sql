@@ -67,3 +67,9 @@ cast(extract(hour from timezone('{{ var('business_timezone') }}', timezone('UTC'
 {#- day of the week, 1 Monday to 7 Sunday -#}
 {% macro iso_weekday(day) -%}{{ return(adapter.dispatch('iso_weekday', 'ritorno')(day)) }}{%- endmacro %}
 {% macro default__iso_weekday(day) -%}cast(extract(isodow from {{ day }}) as integer){%- endmacro %}
+{% macro postgres__date_series(first, last, unit) -%}
+(
+    select cast(series.value as date) as series_date
+    from generate_series(cast({{ first }} as timestamp), cast({{ last }} as timestamp), interval '1 {{ unit }}') as series (value)
+)
+{%- endmacro %}

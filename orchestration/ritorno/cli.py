@@ -87,6 +87,10 @@ def refresh(
             help="The data changed on purpose: drift only warns this once. Or RITORNO_ACCEPT_DRIFT=1.",
         ),
     ] = False,
+    engine: Annotated[
+        str,
+        typer.Option(help="Where SQL runs: duckdb, or postgres at RITORNO_POSTGRES_URL. Default: RITORNO_ENGINE."),
+    ] = "",
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Give up at once if another refresh is running.")] = False,
     send: Annotated[bool, typer.Option("--send", help="Send every audience once the marts are published.")] = False,
 ) -> None:
@@ -106,6 +110,7 @@ def refresh(
         forget=forget or [],
         backdate=backdate,
         accept_drift=accept_drift or None,
+        engine=engine,
         wait=not no_wait,
         send=send,
     )
@@ -342,6 +347,7 @@ def _refresh(
     forget: list[str] | None = None,
     backdate: bool = False,
     accept_drift: bool | None = None,
+    engine: str = "",
     wait: bool = True,
     send: bool = False,
     then_exit: bool = True,
@@ -360,6 +366,7 @@ def _refresh(
         forget=forget or [],
         backdate=backdate,
         accept_drift=accept_drift,
+        engine=engine,
     )
     with Terminal() as terminal:
         outcome = run_refresh(request, terminal, wait=wait, send=send)

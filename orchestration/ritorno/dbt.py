@@ -21,6 +21,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from ritorno.engines import Engine, make_engine
 from ritorno.errors import CheckFailed, RitornoError, UnusableInput
 from ritorno.home import PROJECT_ROOT, Home
 from ritorno.steps import STEPS, PythonStep
@@ -252,10 +253,12 @@ class DbtProject:
     Attributes:
         home: where the warehouse stands.
         overrides: policy vars that differ from dbt_project.yml; empty most days.
+        engine: where its SQL runs.
     """
 
     home: Home
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    engine: Engine = field(default_factory=make_engine)
 
     @cached_property
     def target(self) -> Path:
@@ -263,6 +266,8 @@ class DbtProject:
         changed vars throw the whole cached parse away.
         """
         base = Path(os.environ.get("DBT_TARGET_PATH") or self.home.root / "dbt").resolve()
+        if self.engine.name != "duckdb":
+            base /= self.engine.name
         return base / "overridden" if self.overrides else base
 
     @property
@@ -359,6 +364,7 @@ class DbtProject:
 
     def _run_environment(self, as_of: date, run_id: str) -> dict[str, str]:
         return {
+            **self.engine.environment,
             "RITORNO_HOME": str(self.home.root),
             "RITORNO_AS_OF": as_of.isoformat(),
             "RITORNO_RUN_ID": run_id,
@@ -387,7 +393,9 @@ class DbtProject:
         self.logs.mkdir(parents=True, exist_ok=True)
         with (
             FileLock(self.target / "parse.lock"),
-            environment({**_PARSE_ENVIRONMENT, "DBT_TARGET_PATH": ""}),  # an argument says the same, and more
+            environment(
+                {**_PARSE_ENVIRONMENT, **self.engine.environment, "DBT_TARGET_PATH": ""}
+            ),  # an argument says the same, and more
         ):
             fingerprint = self._fingerprint()
             arguments = [*self._global_arguments()[:-1], "--write-json", "parse", *project_arguments]
@@ -409,7 +417,7 @@ class DbtProject:
         for folder in _PROJECT_FOLDERS:
             files.extend(path for path in sorted((PROJECT_ROOT / folder).rglob("*")) if path.is_file())
         digest = hashlib.sha256(json.dumps(self.overrides, sort_keys=True, default=str).encode())
-        digest.update(os.environ.get("RITORNO_ENGINE", "").encode())
+        digest.update(self.engine.name.encode())
         for path in files:
             stat = path.stat()
             digest.update(f"{path.relative_to(PROJECT_ROOT)}|{stat.st_size}|{stat.st_mtime_ns}\n".encode())

@@ -19,6 +19,7 @@ from ritorno.audiences import operate
 from ritorno.audiences.engine import Report
 from ritorno.audiences.exposures import Audience
 from ritorno.dbt import BuildResult, Manifest, Stage, environment
+from ritorno.engines import make_engine
 from ritorno.errors import CheckFailed, RitornoError, UnusableInput
 from ritorno.home import Home
 from ritorno.landing import Source
@@ -37,6 +38,9 @@ FILES = "files"
 """The system that `--raw` means: the canonical tables."""
 QUARANTINE = "quarantined_rows"
 """The model of every row that could not be used."""
+SCHEMAS_READ_IN_THE_HOME = frozenset({"marts", "segments", "policy"})
+READ_IN_THE_HOME = frozenset({QUARANTINE, "int_quality__row_statuses"})
+"""What checks, publishing and the closing table read, wherever dbt's SQL runs."""
 QUIET_DAYS = 7
 """An order missing for longer than this before as-of is worth a word: a late export, or a wrong --as-of."""
 
@@ -51,6 +55,7 @@ def make_request(
     forget: Sequence[str] = (),
     backdate: bool = False,
     accept_drift: bool | None = None,
+    engine: str = "",
 ) -> Request:
     """A request from what a person or Dagster's configuration says.
 
@@ -82,6 +87,7 @@ def make_request(
         forget=tuple(forget),
         backdate=backdate,
         accept_drift=_accepts_drift() if accept_drift is None else accept_drift,
+        engine=make_engine(engine),
     )
 
 
@@ -131,6 +137,11 @@ def _land(run: Run, counts: dict[str, Any]) -> Mapping[str, int]:
         )
         for step in STEPS:  # dbt builds what it can before a step ran for the first time
             step.ensure(con)
+        landed = con.execute(
+            "select schema_name, table_name from duckdb_tables() where schema_name in ('raw', 'landing')"
+        ).fetchall()
+        outputs = [(schema, name) for step in STEPS for schema, _, name in (o.partition(".") for o in step.outputs)]
+        run.request.engine.send(con, [*landed, *outputs], run.home.tmp)
         for warning in report.warnings:
             run.note(warning)
         run.counts.update(files_read=len(report.read), rows_landed=report.rows)
@@ -202,7 +213,8 @@ def build(run: Run, stage: Stage, unique_ids: Sequence[str], manifest: Manifest)
         )
         if result.failures and all(_is_transient(failure.message) for failure in result.failures):
             raise duckdb.IOException(result.failures[0].message)
-        row_counts = _row_counts(run, [nodes[unique_id] for unique_id in unique_ids if unique_id in stage.nodes])
+        built = [nodes[unique_id] for unique_id in unique_ids if unique_id in stage.nodes]
+        row_counts = _after_build(run, built, manifest)
         counts.update(models=len(row_counts), tests=len(set(unique_ids) & set(stage.tests)))
         if any(nodes[unique_id]["name"] == QUARANTINE for unique_id in row_counts):
             with warehouse(run) as con:  # also when a check stops the run: that is when one wants to look
@@ -220,17 +232,20 @@ def _is_transient(message: str) -> bool:
     return "IO Error" in message and "Could not set lock" in message
 
 
-def _row_counts(run: Run, nodes: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Rows of each table among the nodes; counting a view would run it."""
+def _after_build(run: Run, nodes: Sequence[Mapping[str, Any]], manifest: Manifest) -> dict[str, int]:
+    """Count the tables among the nodes, and have those in the home that checks, steps and publishing read there."""
+    engine = run.request.engine
     tables = {(node["schema"], node["alias"]): str(node["unique_id"]) for node in nodes}
-    found: dict[str, int] = {}
+    read_here = {name for step in STEPS for name in step.reads(manifest)} | READ_IN_THE_HOME
     with warehouse(run) as con:
-        existing = con.execute("select schema_name, table_name from duckdb_tables()").fetchall()
-        for schema, name in existing:
-            if (schema, name) in tables:
-                row = con.execute(f'select count(*) from "{schema}"."{name}"').fetchone()
-                found[tables[schema, name]] = int(row[0]) if row else 0
-    return found
+        counts = engine.count(con, list(tables))
+        wanted = [
+            table
+            for table in counts
+            if table[0] in SCHEMAS_READ_IN_THE_HOME or manifest["nodes"][tables[table]]["name"] in read_here
+        ]
+        engine.fetch(con, wanted, run.home.tmp)
+    return {tables[table]: count for table, count in counts.items()}
 
 
 def run_step(run: Run, step: PythonStep, manifest: Manifest) -> Mapping[str, Any]:
@@ -241,6 +256,8 @@ def run_step(run: Run, step: PythonStep, manifest: Manifest) -> Mapping[str, Any
             figures = step.run(
                 StepContext(con, run.request.policy.values, run.request.as_of, run.home, manifest, run.run_id)
             )
+        outputs = [(schema, name) for schema, _, name in (output.partition(".") for output in step.outputs)]
+        run.request.engine.send(con, outputs, run.home.tmp)
         counts.update(figures)
         return figures
 
@@ -328,20 +345,22 @@ def _totals(run: Run) -> dict[str, Any]:
             (schema, name)
             for schema, name in con.execute("select schema_name, table_name from duckdb_tables()").fetchall()
         }
-        canonical = [name for schema, name in sorted(names) if name.startswith("int_canonical__")]
 
-        def count(table: str, condition: str = "true") -> int:
-            row = con.execute(f"select count(*) from {table} where {condition}").fetchone()
-            return int(row[0]) if row else 0
+        def figure_of(sql: str) -> int:
+            row = con.execute(sql).fetchone()
+            return int(row[0] or 0) if row else 0
 
         totals: dict[str, Any] = {
             # rows as delivered: one line of online_retail becomes an order, a line, a customer and a product
-            "rows_in": sum(landing.raw_rows(con).values()) + count("landing.rejects"),
-            "quarantined": sum(count(f"intermediate.{name}", "row_status = 'quarantined'") for name in canonical),
+            "rows_in": sum(landing.raw_rows(con).values()) + figure_of("select count(*) from landing.rejects"),
         }
+        if ("intermediate", "int_quality__row_statuses") in names:
+            totals["quarantined"] = figure_of(
+                "select sum(row_count) from intermediate.int_quality__row_statuses where row_status = 'quarantined'"
+            )
         for mart, figure in (("excluded_orders", "excluded"), ("customers", "customers"), ("orders", "orders")):
             if ("marts", mart) in names:
-                totals[figure] = count(f"marts.{mart}")
+                totals[figure] = figure_of(f"select count(*) from marts.{mart}")
         if ("marts", "orders") in names:
             row = con.execute("select max(order_date) from marts.orders").fetchone()
             totals["newest_order"] = row[0] if row else None

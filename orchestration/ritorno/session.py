@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 
 from ritorno.dbt import DbtProject
+from ritorno.engines import Engine, make_engine
 from ritorno.errors import RitornoError, UnusableInput
 from ritorno.home import Home
 from ritorno.landing import Source
@@ -72,6 +73,7 @@ class Request:
         forget: landed files whose rows are to go.
         backdate: publish although a newer day is published.
         accept_drift: what the drift checks find is reported, and stops nothing this once.
+        engine: where dbt's SQL runs.
     """
 
     home: Home
@@ -81,6 +83,7 @@ class Request:
     forget: Sequence[str] = ()
     backdate: bool = False
     accept_drift: bool = False
+    engine: Engine = field(default_factory=make_engine)
 
     @cached_property
     def newest_published_day(self) -> date | None:
@@ -143,7 +146,7 @@ class Run:
     @cached_property
     def dbt(self) -> DbtProject:
         """The dbt project with this run's policy."""
-        return DbtProject(self.home, self.request.policy.overrides)
+        return DbtProject(self.home, self.request.policy.overrides, self.request.engine)
 
     @property
     def seconds(self) -> float:

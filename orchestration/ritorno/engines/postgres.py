@@ -1,0 +1,286 @@
+"""Tables between the home's DuckDB file and a PostgreSQL database, by COPY.
+
+Landing, the Python steps, checks and publishing work on the home's DuckDB file on every engine; dbt's SQL runs in
+PostgreSQL. So what landing and the steps write is pushed, and what the steps read and what is published is pulled. Both
+ways stream through a file of the home's scratch folder: memory stays bounded whatever the size.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import duckdb
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection  # noqa: N812  a class in small letters
+
+from ritorno.engines import Table
+from ritorno.errors import RitornoError, UnusableInput
+
+_TYPES = {
+    "BOOLEAN": "boolean",
+    "TINYINT": "smallint",
+    "SMALLINT": "smallint",
+    "INTEGER": "integer",
+    "BIGINT": "bigint",
+    "HUGEINT": "numeric(38, 0)",
+    "UTINYINT": "smallint",
+    "USMALLINT": "integer",
+    "UINTEGER": "bigint",
+    "UBIGINT": "numeric(20, 0)",
+    "FLOAT": "double precision",
+    "DOUBLE": "double precision",
+    "VARCHAR": "text",
+    "DATE": "date",
+    "TIMESTAMP": "timestamp",
+    "TIMESTAMP WITH TIME ZONE": "timestamptz",
+    "BLOB": "bytea",
+}
+_DECIMAL = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
+_NULL = "\\N"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A PostgreSQL database, from a URL like postgresql://user:password@host:5432/shop."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    database: str
+
+    @classmethod
+    def from_url(cls, url: str) -> Server:
+        """The server that a URL names.
+
+        Raises:
+            UnusableInput: the URL is no PostgreSQL URL, or lacks host, user or database. The URL is not repeated: it
+                may hold a password.
+        """
+        parts = urlsplit(url)
+        database = parts.path.lstrip("/")
+        if parts.scheme not in ("postgres", "postgresql") or not (parts.hostname and parts.username and database):
+            raise UnusableInput(
+                "RITORNO_POSTGRES_URL (or --engine-url): want postgresql://user:password@host:5432/database"
+            )
+        return cls(
+            parts.hostname,
+            parts.port or 5432,
+            unquote(parts.username),
+            unquote(parts.password or ""),
+            unquote(database),
+        )
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What profiles.yml reads."""
+        return {
+            "RITORNO_POSTGRES_HOST": self.host,
+            "RITORNO_POSTGRES_PORT": str(self.port),
+            "RITORNO_POSTGRES_USER": self.user,
+            "RITORNO_POSTGRES_PASSWORD": self.password,
+            "RITORNO_POSTGRES_DATABASE": self.database,
+        }
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A connection in UTC; committed at the block's end, rolled back if it raises.
+
+        Raises:
+            RitornoError: nobody answers, or refuses.
+        """
+        try:
+            con = psycopg2.connect(
+                host=self.host,
+                port=self.port,
+                user=self.user,
+                password=self.password,
+                dbname=self.database,
+                options="-c timezone=UTC",
+            )
+        except psycopg2.OperationalError as error:
+            raise RitornoError(f"PostgreSQL at {self.host}:{self.port} can't be used: {error}".strip()) from error
+        try:
+            yield con
+            con.commit()
+        except BaseException:
+            con.rollback()
+            raise
+        finally:
+            con.close()
+
+
+def column_type(duckdb_type: str) -> str:
+    """PostgreSQL's name of a DuckDB type; lists become JSON text."""
+    if duckdb_type.endswith("[]") or duckdb_type.startswith(("STRUCT", "MAP")):
+        return "text"
+    decimal = _DECIMAL.fullmatch(duckdb_type)
+    if decimal:
+        return f"numeric({decimal[1]}, {decimal[2]})"
+    if duckdb_type not in _TYPES:
+        raise RitornoError(f"no PostgreSQL type for DuckDB's {duckdb_type}")
+    return _TYPES[duckdb_type]
+
+
+def push(
+    con: duckdb.DuckDBPyConnection,
+    target: Connection,
+    tables: Iterable[Table],
+    scratch: Path,
+) -> dict[str, int]:
+    """Replace tables (schema, name) of the target by those of the DuckDB connection; returns rows by table.
+
+    The old table goes with everything that hangs on it (staging views), which dbt makes again.
+    """
+    pushed: dict[str, int] = {}
+    with target.cursor() as cursor:
+        for schema, name in tables:
+            described = con.execute(
+                "select column_name, data_type from duckdb_columns() "
+                "where schema_name = ? and table_name = ? and database_name = current_database() order by column_index",
+                [schema, name],
+            ).fetchall()
+            columns = [(column, column_type(type_)) for column, type_ in described]
+            cursor.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
+            cursor.execute(sql.SQL("drop table if exists {} cascade").format(sql.Identifier(schema, name)))
+            cursor.execute(
+                sql.SQL("create table {} ({})").format(
+                    sql.Identifier(schema, name),
+                    sql.SQL(", ").join(
+                        sql.SQL("{} {}").format(sql.Identifier(column), sql.SQL(type_)) for column, type_ in columns
+                    ),
+                )
+            )
+            selected = ", ".join(
+                f'cast(to_json("{column}") as varchar) as "{column}"' if "[]" in source else f'"{column}"'
+                for (column, source) in described
+            )
+            with _scratch_file(scratch) as file:
+                con.execute(
+                    f'copy (select {selected} from "{schema}"."{name}") to \'{file}\' '
+                    f"(format csv, header false, nullstr '{_NULL}', force_quote *)"
+                )
+                # a quoted null string is text to PostgreSQL, an unquoted one null; DuckDB never quotes a null
+                with file.open("rb") as lines:
+                    cursor.copy_expert(
+                        sql.SQL("copy {} from stdin with (format csv, null {})").format(
+                            sql.Identifier(schema, name), sql.Literal(_NULL)
+                        ),
+                        lines,
+                        size=1 << 20,
+                    )
+            pushed[f"{schema}.{name}"] = cursor.rowcount
+            cursor.execute(sql.SQL("analyze {}").format(sql.Identifier(schema, name)))
+    return pushed
+
+
+def pull(
+    source: Connection,
+    con: duckdb.DuckDBPyConnection,
+    tables: Iterable[Table],
+    scratch: Path,
+) -> dict[str, int]:
+    """Replace tables (schema, name) of the DuckDB connection by those of the source; returns rows by table."""
+    pulled: dict[str, int] = {}
+    with source.cursor() as cursor:
+        for schema, name in tables:
+            cursor.execute(
+                "select attname, format_type(atttypid, atttypmod) from pg_attribute "
+                "where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped order by attnum",
+                [f'"{schema}"."{name}"'],
+            )
+            columns = {column: _duckdb_type(type_) for column, type_ in cursor.fetchall()}
+            if not columns:
+                raise RitornoError(f"PostgreSQL has no table {schema}.{name}")
+            con.execute(f'create schema if not exists "{schema}"')
+            con.execute(
+                f'create or replace table "{schema}"."{name}" ('
+                + ", ".join(f'"{column}" {type_}' for column, type_ in columns.items())
+                + ")"
+            )
+            with _scratch_file(scratch) as file:
+                with file.open("wb") as out:
+                    cursor.copy_expert(
+                        sql.SQL("copy {} to stdout with (format csv, null {}, force_quote *)").format(
+                            sql.Identifier(schema, name), sql.Literal(_NULL)
+                        ),
+                        out,
+                        size=1 << 20,
+                    )
+                con.execute(
+                    f"copy \"{schema}\".\"{name}\" from '{file}' (format csv, header false, nullstr '{_NULL}', "
+                    "auto_detect false, allow_quoted_nulls false, "
+                    "delimiter ',', quote '\"', escape '\"', parallel false)"
+                )
+            pulled[f"{schema}.{name}"] = cursor.rowcount
+    return pulled
+
+
+def _duckdb_type(postgres_type: str) -> str:
+    numeric = re.fullmatch(r"numeric\((\d+),(\d+)\)", postgres_type)
+    if numeric:
+        return f"decimal({numeric[1]}, {numeric[2]})"
+    return {
+        "text": "varchar",
+        "character varying": "varchar",
+        "timestamp without time zone": "timestamp",
+        "timestamp with time zone": "timestamptz",
+        "double precision": "double",
+        "double": "double",
+    }.get(postgres_type, postgres_type)
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """The engine: dbt's SQL in a PostgreSQL database, the rest of the refresh in the home."""
+
+    server: Server
+    name: str = "postgres"
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """See Engine."""
+        return {"RITORNO_ENGINE": self.name, **self.server.environment}
+
+    def send(self, warehouse: duckdb.DuckDBPyConnection, tables: Sequence[Table], scratch: Path) -> None:
+        """See Engine."""
+        with self.server.connect() as con:
+            push(warehouse, con, tables, scratch)
+
+    def fetch(self, warehouse: duckdb.DuckDBPyConnection, tables: Sequence[Table], scratch: Path) -> None:
+        """See Engine."""
+        with self.server.connect() as con:
+            pull(con, warehouse, tables, scratch)
+
+    def count(self, warehouse: duckdb.DuckDBPyConnection, tables: Sequence[Table]) -> dict[Table, int]:
+        """See Engine."""
+        found = {}
+        with self.server.connect() as con, con.cursor() as cursor:
+            cursor.execute("select schemaname, tablename from pg_tables")
+            existing = set(cursor.fetchall())
+            for schema, name in tables:
+                if (schema, name) in existing:
+                    cursor.execute(sql.SQL("select count(*) from {}").format(sql.Identifier(schema, name)))
+                    row = cursor.fetchone()
+                    found[schema, name] = int(row[0]) if row else 0
+        return found
+
+
+@contextmanager
+def _scratch_file(folder: Path) -> Iterator[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix="exchange-", suffix=".csv", dir=folder)
+    os.close(handle)
+    path = Path(name)
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
