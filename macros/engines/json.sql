@@ -36,3 +36,47 @@ end
 {% macro duckdb__json_names(relation, document) -%}
 (select system, unnest(json_keys({{ document }})) as name from {{ relation }})
 {%- endmacro %}
+
+{#- '$.a.b' as PostgreSQL's path {a,b}; '$' is the document itself -#}
+{% macro postgres__json_at(document, path) -%}
+{%- set steps = path.lstrip('$').lstrip('.') -%}
+{%- if steps -%}(cast({{ document }} as jsonb) #> '{% raw %}{{% endraw %}{{ steps | replace('.', ',') }}}'){%- else -%}cast({{ document }} as jsonb){%- endif -%}
+{%- endmacro %}
+
+{% macro postgres__json_kind(document, path) -%}
+{%- set found = ritorno.postgres__json_at(document, path) -%}
+case jsonb_typeof({{ found }})
+    when 'string' then 'text'
+    when 'number' then case when cast({{ found }} as text) ~ '^-?[0-9]+$' then 'integer' else 'number' end
+    when 'boolean' then 'boolean'
+    when 'array' then 'list'
+    when 'object' then 'object'
+    when 'null' then 'null'
+end
+{%- endmacro %}
+
+{% macro postgres__json_text(document, path) -%}
+({{ ritorno.postgres__json_at(document, path) }} #>> '{}')
+{%- endmacro %}
+
+{% macro postgres__json_list_items(relation, key, document) -%}
+(
+    select
+        documents.{{ key }} as document_key,
+        items.item_number,
+        items.item
+    from {{ relation }} as documents
+    cross join lateral
+        jsonb_array_elements_text(cast(documents.{{ document }} as jsonb)) with ordinality as items (item, item_number)
+)
+{%- endmacro %}
+
+{% macro postgres__json_names(relation, document) -%}
+(
+    select
+        documents.system,
+        names.name
+    from {{ relation }} as documents
+    cross join lateral jsonb_object_keys(cast(documents.{{ document }} as jsonb)) as names (name)
+)
+{%- endmacro %}

@@ -75,6 +75,7 @@ case when json_valid({{ read_text(value) }}) then {{ read_text(value) }} end
 {%- endmacro %}
 {#- PostgreSQL has no try_cast: one function a type, made by `prepare_engine` at the start of every dbt run. -#}
 {% macro postgres__safe_cast(value, type) -%}
+{%- set type = {'varchar': 'text', 'double': 'double precision'}.get(type, type) -%}
 {%- set name = 'try_cast_' ~ modules.re.sub('[^a-z0-9]+', '_', type).strip('_') -%}
 {{ target.schema }}.{{ name }}(cast({{ value }} as text))
 {%- endmacro %}

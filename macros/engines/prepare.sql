@@ -13,7 +13,7 @@ do $$ begin create domain public.double as double precision; exception when dupl
 {%- for type, reads in [
     ('timestamptz', instant), ('timestamp', instant), ('date', instant), ('json', '.'),
     ('decimal(18, 2)', number), ('decimal(18, 4)', number), ('decimal(18, 8)', number), ('decimal(18, 10)', number), ('bigint', number),
-    ('double precision', number),
+    ('double precision', number), ('text', '.'), ('boolean', '^ *([Tt]rue|TRUE|[Ff]alse|FALSE|[TtFfYyNn10]|[Yy]es|[Nn]o) *$'),
 ] %}
 create or replace function {{ target.schema }}.try_cast_{{ modules.re.sub('[^a-z0-9]+', '_', type).strip('_') }}(given text)
 returns {{ type }} language plpgsql immutable parallel safe strict as

@@ -73,3 +73,6 @@ cast(extract(hour from timezone('{{ var('business_timezone') }}', timezone('UTC'
     from generate_series(cast({{ first }} as timestamp), cast({{ last }} as timestamp), interval '1 {{ unit }}') as series (value)
 )
 {%- endmacro %}
+{% macro postgres__seconds_between(start, end) -%}
+cast(extract(epoch from date_trunc('second', {{ end }}) - date_trunc('second', {{ start }})) as bigint)
+{%- endmacro %}

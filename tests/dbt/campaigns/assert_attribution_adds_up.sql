@@ -7,7 +7,7 @@ attribution as (
 
 ),
 
-final as (
+sums as (
 
     select
         campaign_key,
@@ -19,7 +19,13 @@ final as (
         sum(case when period_type = 'month' and channel != 'all' then attributed_orders else 0 end) as orders_by_both
     from attribution
     group by campaign_key
-    having overall != by_channel or overall != by_month or overall != by_both or orders_overall != orders_by_both
+
+),
+
+final as (
+
+    select * from sums
+    where overall != by_channel or overall != by_month or overall != by_both or orders_overall != orders_by_both
 
 )
 
