@@ -39,8 +39,10 @@ FILES = "files"
 QUARANTINE = "quarantined_rows"
 """The model of every row that could not be used."""
 SCHEMAS_READ_IN_THE_HOME = frozenset({"marts", "segments", "policy"})
-READ_IN_THE_HOME = frozenset({QUARANTINE, "int_quality__row_statuses"})
-"""What checks, publishing and the closing table read, wherever dbt's SQL runs."""
+READ_IN_THE_HOME = frozenset(
+    {QUARANTINE, "int_quality__row_statuses", "int_canonical__customers", "int_canonical__orders"}
+)
+"""What checks, publishing, audiences and the closing table read, wherever dbt's SQL runs."""
 QUIET_DAYS = 7
 """An order missing for longer than this before as-of is worth a word: a late export, or a wrong --as-of."""
 
@@ -315,6 +317,7 @@ def publish(run: Run, marts: Sequence[Mapping[str, Any]]) -> publishing.Publishe
             reporting_currency=run.request.policy.values.get("reporting_currency"),
             also_write=[lambda folder: _draw_report(run, folder)],
         )
+        run.request.engine.publish([(mart["schema"], mart["name"]) for mart in marts], run.run_id, run.request.as_of)
         run.published = True
         run.counts.update(_totals(run), marts=len(published.row_counts))
         counts.update(marts=len(published.row_counts), rows=sum(published.row_counts.values()))

@@ -16,10 +16,12 @@ FITTED = 1e-6
 def marts_of(path: str) -> dict[str, tuple[list[str], list[tuple[Any, ...]]]]:
     """Columns and rows of every mart in a published file, without what names the run."""
     with duckdb.connect(path, read_only=True) as con:
-        names = [row[0] for row in con.execute("select table_name from duckdb_tables() where schema_name = 'marts'").fetchall()]
+        tables = con.execute("select table_name from duckdb_tables() where schema_name = 'marts'").fetchall()
         found = {}
-        for name in sorted(set(names) - {"published_run"}):
-            columns = [row[0] for row in con.execute(f'describe marts."{name}"').fetchall() if row[0] not in RUN_COLUMNS]
+        for name in sorted({row[0] for row in tables} - {"published_run"}):
+            columns = [
+                row[0] for row in con.execute(f'describe marts."{name}"').fetchall() if row[0] not in RUN_COLUMNS
+            ]
             listed = ", ".join(f'"{column}"' for column in columns)
             found[name] = (columns, con.execute(f'select {listed} from marts."{name}"').fetchall())
     return found
@@ -54,7 +56,7 @@ def _order(row: tuple[Any, ...]) -> tuple[list[str], list[str]]:
     return exact, [f"{value:.6g}" for value in row if isinstance(value, float)]
 
 
-def _same(a: Any, b: Any) -> bool:  # noqa: ANN401  any value of a table
+def _same(a: Any, b: Any) -> bool:
     if isinstance(a, float) and isinstance(b, float):
         return math.isclose(a, b, rel_tol=FITTED, abs_tol=1e-9) or (math.isnan(a) and math.isnan(b))
     return bool(a == b)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Protocol
 
@@ -45,6 +46,10 @@ class Engine(Protocol):
         """Rows of those of the tables that exist as tables: counting a view would run it."""
         ...
 
+    def publish(self, tables: Sequence[Table], run_id: str, as_of: date) -> None:
+        """Show the marts to those who read them at the engine, all of one run at once."""
+        ...
+
 
 class Embedded:
     """The home's own DuckDB file: nothing to carry."""
@@ -67,6 +72,9 @@ class Embedded:
                 row = warehouse.execute(f'select count(*) from "{schema}"."{name}"').fetchone()
                 found[schema, name] = int(row[0]) if row else 0
         return found
+
+    def publish(self, tables: Sequence[Table], run_id: str, as_of: date) -> None:
+        """Nothing: BI reads the published file."""
 
 
 def make_engine(name: str = "", url: str = "") -> Engine:

@@ -13,11 +13,13 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import duckdb
 import psycopg2
+import psycopg2.errors
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection  # noqa: N812  a class in small letters
 
@@ -96,6 +98,7 @@ class Server:
 
         Raises:
             RitornoError: nobody answers, or refuses.
+            UnusableInput: the database can't hold every character.
         """
         try:
             con = psycopg2.connect(
@@ -105,10 +108,12 @@ class Server:
                 password=self.password,
                 dbname=self.database,
                 options="-c timezone=UTC",
+                client_encoding="UTF8",
             )
         except psycopg2.OperationalError as error:
             raise RitornoError(f"PostgreSQL at {self.host}:{self.port} can't be used: {error}".strip()) from error
         try:
+            self._refuse_narrow(con)
             yield con
             con.commit()
         except BaseException:
@@ -116,6 +121,15 @@ class Server:
             raise
         finally:
             con.close()
+
+    def _refuse_narrow(self, con: Connection) -> None:
+        """A name in Greek must not stop a refresh in the middle."""
+        encoding = con.get_parameter_status("server_encoding")
+        if encoding != "UTF8":
+            raise UnusableInput(
+                f"PostgreSQL database {self.database} has encoding {encoding}: make one with "
+                f"create database {self.database} encoding 'UTF8' template template0"
+            )
 
 
 def column_type(duckdb_type: str) -> str:
@@ -272,6 +286,44 @@ class Postgres:
                     row = cursor.fetchone()
                     found[schema, name] = int(row[0]) if row else 0
         return found
+
+    def publish(self, tables: Sequence[Table], run_id: str, as_of: date) -> None:
+        """Put the run's marts into schema `published` by renaming whole schemas, in one transaction.
+
+        A rename of a schema locks none of its tables: a reader in the middle of a long query neither waits nor makes
+        the switch wait, and goes on reading the run it began with. What nobody reads any more is dropped.
+        """
+        with self.server.connect() as con, con.cursor() as cursor:
+            cursor.execute("select pg_advisory_xact_lock(hashtext('ritorno.published'))")
+            cursor.execute("drop schema if exists published_next cascade; create schema published_next")
+            for schema, name in tables:
+                cursor.execute(
+                    sql.SQL(
+                        "create table {} as select *, {} as published_run_id, {}::date as published_as_of from {}"
+                    ).format(
+                        sql.Identifier("published_next", name),
+                        sql.Literal(run_id),
+                        sql.Literal(as_of.isoformat()),
+                        sql.Identifier(schema, name),
+                    )
+                )
+            cursor.execute("select 1 from pg_namespace where nspname = 'published'")
+            if cursor.fetchone():
+                retired = f"published_before_{run_id.lower().replace('-', '_')}"
+                cursor.execute(sql.SQL("alter schema published rename to {}").format(sql.Identifier(retired)))
+            cursor.execute("alter schema published_next rename to published")
+        self._drop_retired()
+
+    def _drop_retired(self) -> None:
+        """Drop what was published before; what somebody still reads stays until the next time."""
+        with self.server.connect() as con, con.cursor() as cursor:
+            cursor.execute(r"select nspname from pg_namespace where nspname like 'published\_before\_%'")
+            for (retired,) in cursor.fetchall():
+                try:
+                    cursor.execute("savepoint retired; set local lock_timeout = '200ms'")
+                    cursor.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(retired)))
+                except psycopg2.errors.LockNotAvailable:
+                    cursor.execute("rollback to savepoint retired")
 
 
 @contextmanager

@@ -1,0 +1,203 @@
+"""The same refresh on PostgreSQL: every mart equal value by value, readers never blocked, bad addresses told apart."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import psycopg2
+import pytest
+
+from ritorno.engines import make_engine
+from ritorno.engines.postgres import Postgres, Server, pull, push
+from ritorno.errors import RitornoError, UnusableInput
+from tests.audiences.destinations.servers import postgres_server
+from tests.engines.compare import differences
+
+END = date(2025, 6, 30)
+ODD = [
+    *["now", "today", "tomorrow", "epoch", "infinity", "-infinity", "NaN", "Jan 5 2024", "20240105", "2024-02-30"],
+    *["2024-02-29", "2024-1-5", "2024-01-05T10:00", "2024-01-05 10:00:00.123456+02", "2024-01-05T10:00:00Z", "12:00"],
+    *["1e3", "1.5e1", "12,5", ".5", "5.", "+7", "--7", "0x10", " 3 ", "3.7", "1_000", "inf", "12345678901234567890"],
+    *["true", "t", "TRUE", "yes", "ja", "0", "{}", '{"a": 1}', '{"a": }', "null", "99999999999999999.9999"],
+]
+"""What people type into date, number and other columns, and what one of the engines is known to read as more."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with postgres_server() as (host, port):
+        con = psycopg2.connect(host=host, port=port, user="ritorno", dbname="postgres")
+        con.autocommit = True
+        con.cursor().execute("create database shop encoding 'UTF8' template template0")
+        con.close()
+        yield Server(host, port, "ritorno", "", "shop")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(str(tmp_path / "home.duckdb"))
+
+
+def url(server: Server) -> str:
+    return f"postgresql://{server.user}@{server.host}:{server.port}/{server.database}"
+
+
+@pytest.mark.slow
+def test_every_mart_is_the_same_on_postgresql_value_by_value(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ritorno.simulate import simulate
+
+    raw = simulate(tmp_path / "shop", customers=200, seed=5, years=1.0, end=END).raw
+    odd = ["order_id,ordered_at,total,is_test,cancelled_at"]
+    for number, text in enumerate(ODD):  # unreadable on one engine must be unreadable on the other
+        quoted = '"' + text.replace('"', '""') + '"'
+        odd += [
+            f"time-{number},{quoted},10,,",
+            f"total-{number},2025-06-01,{quoted},,",
+            f"test-{number},2025-06-01,10,{quoted},",
+            f"cancelled-{number},2025-06-01,10,,{quoted}",
+        ]
+    (raw / "orders" / "zz-odd.csv").write_text("\n".join(odd) + "\n", encoding="utf-8")
+    policy = '{"quarantine_limit": 0.9}'  # most of these rows are unreadable on purpose
+
+    monkeypatch.setenv("RITORNO_POSTGRES_URL", url(server))
+    published = {}
+    for engine in ("duckdb", "postgres"):
+        home = tmp_path / engine
+        command = ["refresh", "--raw", str(raw), "--as-of", END.isoformat(), "--home", str(home)]
+        command += ["--engine", engine, "--vars", policy]
+        done = subprocess.run(
+            [sys.executable, "-c", "from ritorno.cli import main; main()", *command],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        published[engine] = home / "published" / "ritorno.duckdb"
+    assert differences(str(published["duckdb"]), str(published["postgres"])) == {}
+
+    # The comparison can fail: a cent is a difference.
+    changed = tmp_path / "changed.duckdb"
+    shutil.copy(published["postgres"], changed)
+    with duckdb.connect(str(changed)) as con:
+        con.execute("update marts.orders set net_revenue = net_revenue + 0.01 where order_number = 1")
+    assert list(differences(str(published["duckdb"]), str(changed))) == ["orders"]
+
+    # People who read at the server find the same run there.
+    with server.connect() as con, con.cursor() as cursor:
+        cursor.execute("select count(*), count(distinct published_run_id) from published.customers")
+        shown = cursor.fetchone()
+    with duckdb.connect(str(published["postgres"]), read_only=True) as local:
+        assert shown == local.execute("select count(*), 1 from marts.customers").fetchone()
+
+
+def test_a_switch_waits_for_no_reader_and_a_reader_for_no_switch(server: Server) -> None:
+    engine = Postgres(server)
+    with server.connect() as con, con.cursor() as cursor:
+        cursor.execute(
+            "create schema if not exists marts; create table marts.one (a int); create table marts.two (a int)"
+        )
+    tables = [("marts", "one"), ("marts", "two")]
+    engine.publish(tables, "run-0", END)
+    stop, seen, mixed = threading.Event(), set(), []
+
+    def read() -> None:
+        with server.connect() as con, con.cursor() as cursor:
+            while not stop.is_set():
+                cursor.execute("insert into marts.one values (1)")
+                cursor.execute(
+                    "select coalesce(max(published_run_id), 'none') from published.one "
+                    "union select coalesce(max(published_run_id), 'none') from published.two"
+                )
+                found = [row[0] for row in cursor.fetchall()]
+                seen.update(found)
+                if len(found) > 1:
+                    mixed.append(found)
+                con.commit()
+
+    with server.connect() as con, con.cursor() as cursor:
+        cursor.execute("insert into marts.one values (1); insert into marts.two values (1)")
+    reader = threading.Thread(target=read)
+    reader.start()
+    # somebody opened a report before lunch and left the transaction open
+    with server.connect() as idle, idle.cursor() as held:
+        held.execute("select * from published.one")
+        for number in range(1, 6):
+            engine.publish(tables, f"run-{number}", END)
+        held.execute("select count(*) from published.one")
+    stop.set()
+    reader.join(timeout=30)
+    assert not reader.is_alive()
+    assert mixed == []
+    assert "run-5" in seen
+    engine.publish(tables, "run-6", END)
+    with server.connect() as con, con.cursor() as cursor:
+        cursor.execute(r"select count(*) from pg_namespace where nspname like 'published\_before\_%'")
+        assert cursor.fetchone() == (0,)
+
+
+def test_tables_come_back_as_they_went(server: Server, home: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    home.execute("create schema raw")
+    home.execute(
+        r"""
+        create table raw.things as
+        select * from (values
+            (1, 'a,"b"' || chr(10) || 'c', cast(12.30 as decimal(18, 2)), date '2024-02-29',
+             timestamp '2024-03-31 01:59:59.123456', true, 0.1 + 0.2),
+            (2, '', cast(null as decimal(18, 2)), null, null, null, null),
+            (3, '\N', cast(-0.01 as decimal(18, 2)), date '1900-01-01', null, false, 1e300),
+            (4, null, null, null, null, null, null)
+        ) as t (id, words, money, day, moment, flag, real)
+        """
+    )
+    before = home.execute("select * from raw.things order by id").fetchall()
+    with server.connect() as con:
+        assert push(home, con, [("raw", "things")], tmp_path) == {"raw.things": 4}
+    home.execute("drop table raw.things")
+    with server.connect() as con:
+        assert pull(con, home, [("raw", "things")], tmp_path) == {"raw.things": 4}
+    assert home.execute("select * from raw.things order by id").fetchall() == before
+    assert list(tmp_path.glob("exchange-*")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "message"),
+    [
+        ("postgres", "", "RITORNO_POSTGRES_URL"),
+        ("postgres", "mysql://u:secret@h/db", "postgresql://user"),
+        ("postgres", "postgresql://h/db", "postgresql://user"),
+        ("oracle", "", "no such engine; there are duckdb, postgres"),
+    ],
+)
+def test_an_unusable_engine_is_refused_and_no_password_told(
+    name: str, address: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RITORNO_POSTGRES_URL", raising=False)
+    with pytest.raises(UnusableInput, match=message) as refused:
+        make_engine(name, address)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_database_that_cannot_hold_every_character_is_refused(server: Server) -> None:
+    con = psycopg2.connect(host=server.host, port=server.port, user=server.user, dbname="postgres")
+    con.autocommit = True
+    con.cursor().execute("create database narrow encoding 'LATIN1' locale 'C' template template0")
+    con.close()
+    narrow = Server(server.host, server.port, server.user, "", "narrow")
+    with pytest.raises(UnusableInput, match=r"encoding LATIN1.*encoding 'UTF8'"), narrow.connect():
+        pass
+
+
+def test_a_server_that_is_not_there_is_said_to_be_not_there(server: Server) -> None:
+    closed = Server("127.0.0.1", 9, "ritorno", "hidden", "shop")
+    with pytest.raises(RitornoError, match=r"PostgreSQL at 127.0.0.1:9 can't be used") as refused, closed.connect():
+        pass
+    assert "hidden" not in str(refused.value)
