@@ -25,7 +25,7 @@
 {% macro read_as(value, data_type) -%}
     {%- if data_type == 'timestamp' -%}{{ read_instant(value) }}
     {%- elif data_type == 'date' -%}{{ read_date(value) }}
-    {%- elif data_type == 'decimal' -%}{{ safe_cast(read_text(value), type_price()) }}
+    {%- elif data_type == 'decimal' -%}{{ read_decimal(value) }}
     {%- elif data_type == 'rate' -%}{{ read_rate(value) }}
     {%- elif data_type == 'bigint' -%}{{ read_integer(value) }}
     {%- elif data_type == 'boolean' -%}{{ read_boolean(value) }}

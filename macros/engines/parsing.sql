@@ -10,7 +10,7 @@
 {#- an instant as TIMESTAMP in UTC: ISO 8601 with an offset, or without one in the policy's raw_timezone -#}
 {% macro read_instant(value, zone=none) -%}{{ return(adapter.dispatch('read_instant', 'ritorno')(value, zone or var('raw_timezone'))) }}{%- endmacro %}
 {% macro default__read_instant(value, zone) -%}
-{%- set text = "nullif(trim(cast(" ~ value ~ " as " ~ type_string() ~ ")), '')" -%}
+{%- set text = text_of_a_year(read_text(value)) -%}
 {%- set absolute = "cast(try_cast(" ~ text ~ " as timestamptz) as timestamp)" -%}
 {%- if zone == 'UTC' -%}
 {{ plausible_instant(absolute) }}
@@ -34,8 +34,17 @@ end
 md5(concat_ws('|', {% for part in parts %}cast({{ part }} as {{ type_string() }}){{ ', ' if not loop.last }}{% endfor %}))
 {%- endmacro %}
 
+{#- text of a year from 1000 to 2999, else null: DuckDB reads 'epoch' as a day -#}
+{% macro text_of_a_year(text) -%}case when substring({{ text }}, 1, 1) in ('1', '2') then {{ text }} end{%- endmacro %}
+
+{#- text of a number, '1_000' not being one: DuckDB reads it as a thousand -#}
+{% macro text_of_a_number(value) -%}replace({{ read_text(value) }}, '_', '?'){%- endmacro %}
+
 {#- a calendar date -#}
-{% macro read_date(value) -%}{{ plausible_date(safe_cast(read_text(value), 'date')) }}{%- endmacro %}
+{% macro read_date(value) -%}{{ plausible_date(safe_cast(text_of_a_year(read_text(value)), 'date')) }}{%- endmacro %}
+
+{#- an amount or a quantity -#}
+{% macro read_decimal(value) -%}{{ safe_cast(text_of_a_number(value), type_price()) }}{%- endmacro %}
 
 {#- null for dates that no shop means (infinity, year 20024): later arithmetic would overflow -#}
 {% macro plausible_date(value) -%}
@@ -44,13 +53,13 @@ case when {{ value }} between cast('1900-01-01' as date) and cast('2200-01-01' a
 
 {#- a whole number; '3.7' is none (a plain cast would round it) -#}
 {% macro read_integer(value) -%}
-{%- set number = safe_cast(read_text(value), 'decimal(18, 4)') -%}
+{%- set number = read_decimal(value) -%}
 case when {{ number }} = floor({{ number }}) then cast({{ number }} as bigint) end
 {%- endmacro %}
 
 {#- an exchange rate: a decimal above 0 -#}
 {% macro read_rate(value) -%}
-{%- set number = safe_cast(read_text(value), 'decimal(18, 8)') -%}
+{%- set number = safe_cast(text_of_a_number(value), 'decimal(18, 8)') -%}
 case when {{ number }} > 0 then {{ number }} end
 {%- endmacro %}
 

@@ -38,7 +38,7 @@ FILES = "files"
 """The system that `--raw` means: the canonical tables."""
 QUARANTINE = "quarantined_rows"
 """The model of every row that could not be used."""
-SCHEMAS_READ_IN_THE_HOME = frozenset({"marts", "segments", "policy"})
+SCHEMAS_READ_IN_THE_HOME = frozenset({"marts", "segments", "policy", "snapshots"})
 READ_IN_THE_HOME = frozenset(
     {QUARANTINE, "int_quality__row_statuses", "int_canonical__customers", "int_canonical__orders"}
 )
@@ -117,7 +117,18 @@ def land(run: Run) -> Mapping[str, int]:
     with run.step("land") as counts:
         rows = _land(run, counts)
         snapshots.restore(run.home)
+        with warehouse(run) as con:
+            _send_landed(run, con)
         return rows
+
+
+def _send_landed(run: Run, con: duckdb.DuckDBPyConnection) -> None:
+    """Bring the engine what its SQL reads and others write: raw tables, ledger, snapshots, the steps' outputs."""
+    landed = con.execute(
+        "select schema_name, table_name from duckdb_tables() where schema_name in ('raw', 'landing', 'snapshots')"
+    ).fetchall()
+    outputs = [(schema, name) for step in STEPS for schema, _, name in (o.partition(".") for o in step.outputs)]
+    run.request.engine.send(con, [*landed, *outputs], run.home.tmp)
 
 
 def _land(run: Run, counts: dict[str, Any]) -> Mapping[str, int]:
@@ -139,11 +150,6 @@ def _land(run: Run, counts: dict[str, Any]) -> Mapping[str, int]:
         )
         for step in STEPS:  # dbt builds what it can before a step ran for the first time
             step.ensure(con)
-        landed = con.execute(
-            "select schema_name, table_name from duckdb_tables() where schema_name in ('raw', 'landing')"
-        ).fetchall()
-        outputs = [(schema, name) for step in STEPS for schema, _, name in (o.partition(".") for o in step.outputs)]
-        run.request.engine.send(con, [*landed, *outputs], run.home.tmp)
         for warning in report.warnings:
             run.note(warning)
         run.counts.update(files_read=len(report.read), rows_landed=report.rows)

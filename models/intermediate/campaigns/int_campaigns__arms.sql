@@ -154,7 +154,7 @@ arm_plans as (
         case
             when planned.arm is not null then planned.planned_share
             when plans.campaign_key is not null
-                then {{ ratio('greatest(round(1 - plans.planned_share, 9), 0)', 'unplanned_arms.arms') }}
+                then {{ ratio('greatest(cast(1 - plans.planned_share as decimal(18, 9)), 0)', 'unplanned_arms.arms') }}
         end as planned_share
     from recorded_arms
     left join plans
