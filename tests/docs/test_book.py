@@ -60,14 +60,10 @@ def _commands(page: Path) -> Iterator[str]:
 
 
 COMMANDS = sorted({(page.name, command) for page in PAGES for command in _commands(page)})
-AHEAD = {"ritorno refresh --raw exports/ --engine postgres"}
-"""Told before it is there: the page on engines landed before its option. Take it out with the option's landing."""
 
 
 @pytest.mark.parametrize(("page", "command"), COMMANDS, ids=[f"{page}: {command}" for page, command in COMMANDS])
 def test_a_command_of_a_page_is_one_that_there_is_with_these_options(page: str, command: str) -> None:
-    if command in AHEAD:
-        pytest.xfail("the page is ahead of the program")
     _parse(command)
 
 
