@@ -273,7 +273,7 @@ def test_a_table_that_was_forgotten_is_found_and_nothing_is_ended(shop: Home) ->
     assert found(shop) == set()
 
 
-POINTS = ("frozen", "destinations", "rewritten", "state", "runs", "warehouse_compacted", "forgotten", "state_compacted")  # fmt: skip
+POINTS = ("frozen", "rewritten", "runs", "warehouse_compacted", "forgotten")
 
 
 class Killed(BaseException):
