@@ -17,7 +17,7 @@ import pytest
 from ritorno.home import Home
 from ritorno.publishing import FILE_FOR_BI
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.soak  # six refreshes: half of what all other tests cost together
 
 COLUMNS = ("subscription_id", "customer_id", "status", "started_at", "price", "interval", "pause_start", "cancelled_at")
 
