@@ -34,6 +34,11 @@ class Done:
     out: str
 
 
+def _to_ten_digits(value: object) -> object:
+    """Ratios are promised within 1e-9 (METRICS.md): threads add doubles up in any order."""
+    return float(f"{value:.10g}") if isinstance(value, float) else value
+
+
 class Ritorno:
     """The command in a home of its own."""
 
@@ -62,7 +67,8 @@ class Ritorno:
             for name in names:
                 columns = [row[0] for row in con.execute(f"describe marts.{name}").fetchall()]
                 kept = ", ".join(f'"{column}"' for column in columns if column not in run_columns)
-                found[name] = sorted(con.execute(f"select {kept} from marts.{name}").fetchall(), key=repr)
+                rows = con.execute(f"select {kept} from marts.{name}").fetchall()
+                found[name] = sorted((tuple(map(_to_ten_digits, row)) for row in rows), key=repr)
             return found
 
     def runs_mixed_in(self) -> set[tuple[object, ...]]:
