@@ -127,8 +127,7 @@ def _send_landed(run: Run, con: duckdb.DuckDBPyConnection) -> None:
     landed = con.execute(
         "select schema_name, table_name from duckdb_tables() where schema_name in ('raw', 'landing', 'snapshots')"
     ).fetchall()
-    outputs = [(schema, name) for step in STEPS for schema, _, name in (o.partition(".") for o in step.outputs)]
-    run.request.engine.send(con, [*landed, *outputs], run.home.tmp)
+    run.request.engine.send(con, [*landed, *(table for step in STEPS for table in step.tables)], run.home.tmp)
 
 
 def _land(run: Run, counts: dict[str, Any]) -> Mapping[str, int]:
@@ -264,8 +263,7 @@ def run_step(run: Run, step: PythonStep, manifest: Manifest) -> Mapping[str, Any
             figures = step.run(
                 StepContext(con, run.request.policy.values, run.request.as_of, run.home, manifest, run.run_id)
             )
-        outputs = [(schema, name) for schema, _, name in (output.partition(".") for output in step.outputs)]
-        run.request.engine.send(con, outputs, run.home.tmp)
+        run.request.engine.send(con, step.tables, run.home.tmp)
         counts.update(figures)
         return figures
 

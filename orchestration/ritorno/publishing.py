@@ -18,6 +18,7 @@ from typing import Any
 
 import duckdb
 
+from ritorno import sql
 from ritorno.home import Home
 
 STORAGE_VERSION = "v1.0.0"
@@ -158,28 +159,28 @@ def _copy_marts(
     nothing in either format. Table comments, marts.published_run and Parquet metadata say it once more.
     """
     counts: dict[str, int] = {}
-    run, day = _text(run_id), _text(as_of.isoformat())
+    run, day = sql.text(run_id), sql.text(as_of.isoformat())
     with duckdb.connect(":memory:") as con:
         con.execute("set TimeZone = 'UTC'")
-        con.execute(f"set temp_directory = {_text(str(home.tmp))}")
-        con.execute(f"attach {_text(str(home.warehouse))} as warehouse (read_only)")
-        con.execute(f"attach {_text(str(folder / FILE))} as published (storage_version {_text(STORAGE_VERSION)})")
+        con.execute(f"set temp_directory = {sql.text(str(home.tmp))}")
+        con.execute(f"attach {sql.text(str(home.warehouse))} as warehouse (read_only)")
+        con.execute(f"attach {sql.text(str(folder / FILE))} as published (storage_version {sql.text(STORAGE_VERSION)})")
         con.execute("create schema published.marts")
         for mart in marts:
-            table = f"published.marts.{_name(mart.name)}"
+            table = f"published.marts.{sql.name(mart.name)}"
             con.execute(
                 f"create table {table} as select *, {run} as published_run_id, cast({day} as date) as published_as_of "
-                f"from warehouse.{_name(mart.schema)}.{_name(mart.name)}"
+                f"from warehouse.{sql.name(mart.schema)}.{sql.name(mart.name)}"
             )
             comment = f"{mart.description.strip()} [run {run_id}, as of {as_of.isoformat()}]".strip()
-            con.execute(f"comment on table {table} is {_text(comment)}")
+            con.execute(f"comment on table {table} is {sql.text(comment)}")
             _describe(con, table, mart.columns)
-            counts[mart.name] = _count(con, table)
-        rows = ", ".join(f"({_text(name)}, {count})" for name, count in counts.items()) or "(null, null)"
+            counts[mart.name] = sql.count(con, table)
+        rows = ", ".join(f"({sql.text(name)}, {count})" for name, count in counts.items()) or "(null, null)"
         con.execute(
             f"create table published.marts.published_run as select {run} as run_id, cast({day} as date) as as_of_date, "
             "cast(current_timestamp at time zone 'UTC' as timestamp) as published_at, "
-            f"cast({_text(currency) if currency else 'null'} as varchar) as reporting_currency, "
+            f"cast({sql.text(currency) if currency else 'null'} as varchar) as reporting_currency, "
             "cast(mart as varchar) as mart, "
             f"cast(row_count as bigint) as row_count from (values {rows}) as counted (mart, row_count)"
         )
@@ -189,7 +190,7 @@ def _copy_marts(
         )
         for name in [*counts, "published_run"]:
             con.execute(
-                f"copy published.marts.{_name(name)} to {_text(str(folder / 'parquet' / f'{name}.parquet'))} "
+                f"copy published.marts.{sql.name(name)} to {sql.text(str(folder / 'parquet' / f'{name}.parquet'))} "
                 f"(format parquet, compression zstd, kv_metadata {{run_id: {run}, as_of: {day}}})"
             )
         con.execute("checkpoint published")
@@ -202,20 +203,7 @@ def _describe(con: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, 
     known = {name for name, *_ in con.execute(f"describe {table}").fetchall()}
     for name, description in columns.items():
         if name in known and description.strip():
-            con.execute(f"comment on column {table}.{_name(name)} is {_text(' '.join(description.split()))}")
-
-
-def _count(con: duckdb.DuckDBPyConnection, table: str) -> int:
-    row = con.execute(f"select count(*) from {table}").fetchone()
-    return int(row[0]) if row else 0
-
-
-def _name(identifier: str) -> str:
-    return '"' + identifier.replace('"', '""') + '"'
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
+            con.execute(f"comment on column {table}.{sql.name(name)} is {sql.text(' '.join(description.split()))}")
 
 
 def _sha256(path: Path) -> str:

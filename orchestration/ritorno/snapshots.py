@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import duckdb
 
+from ritorno import sql
 from ritorno.home import Home
 from ritorno.state import open_state
 
@@ -46,7 +47,7 @@ def keep(home: Home) -> int:
 def _both(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     """The state store with the warehouse beside it; nobody else of this run has the warehouse open now."""
     with open_state(home) as con:
-        con.execute(f"attach '{str(home.warehouse).replace(chr(39), chr(39) * 2)}' as warehouse")
+        con.execute(f"attach {sql.text(str(home.warehouse))} as warehouse")
         yield con
         con.execute("detach warehouse")
 
@@ -61,5 +62,4 @@ def _tables(con: duckdb.DuckDBPyConnection, database: str) -> list[str]:
 
 def _copy(con: duckdb.DuckDBPyConnection, name: str, source: str, target: str) -> int:
     con.execute(f'create or replace table {target}.{SCHEMA}."{name}" as from {source}.{SCHEMA}."{name}"')
-    row = con.execute(f'select count(*) from {target}.{SCHEMA}."{name}"').fetchone()
-    return int(row[0]) if row else 0
+    return sql.count(con, f'{target}.{SCHEMA}."{name}"')

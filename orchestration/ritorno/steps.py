@@ -47,6 +47,11 @@ class PythonStep:
         """The names of the dbt models that the step reads in this project."""
         return self.inputs(manifest) if callable(self.inputs) else self.inputs
 
+    @property
+    def tables(self) -> list[tuple[str, str]]:
+        """Its output tables as (schema, name)."""
+        return [(schema, name) for schema, name in (output.split(".") for output in self.outputs)]
+
 
 STEPS: tuple[PythonStep, ...] = (
     PythonStep(

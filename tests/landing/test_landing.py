@@ -14,7 +14,7 @@ from ritorno.contract import raw_tables
 from ritorno.errors import UnusableInput
 from ritorno.landing import LandingReport, Source, forget, land, newest_order_date, parse_source, rejected_rows
 from ritorno.landing import tables as table_module
-from ritorno.landing.sql import names
+from ritorno.sql import names
 
 from .conftest import Put, Rows
 

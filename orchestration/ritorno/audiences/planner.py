@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from ritorno import sql
 from ritorno.audiences import consent
 from ritorno.audiences.destinations.base import Kind
 from ritorno.audiences.exposures import HOLDOUT, Audience
@@ -394,7 +395,7 @@ def _decide(con: duckdb.DuckDBPyConnection, audience: Audience, now: datetime) -
 
 
 def _texts(values: Iterable[str]) -> str:
-    return ", ".join("'" + value.replace("'", "''") + "'" for value in values) or "null"
+    return ", ".join(sql.text(value) for value in values) or "null"
 
 
 def _arm_parameters(audience: Audience) -> dict[str, str]:

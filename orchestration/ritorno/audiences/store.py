@@ -20,6 +20,7 @@ from typing import Protocol
 
 import duckdb
 
+from ritorno import sql
 from ritorno.errors import UnusableInput
 from ritorno.home import Home
 from ritorno.state import WAIT_SECONDS
@@ -292,7 +293,7 @@ class FileStore:
         deadline = time.monotonic() + self.wait_seconds
         while True:
             try:
-                con.execute(f"attach '{str(self.path).replace(chr(39), chr(39) * 2)}' as state")
+                con.execute(f"attach {sql.text(str(self.path))} as state")
                 break
             except (duckdb.IOException, duckdb.BinderException):
                 if time.monotonic() > deadline:
@@ -353,7 +354,7 @@ def migrate(con: duckdb.DuckDBPyConnection, db: str = "state") -> None:
             f"the publish state is of version {version}, this Ritorno knows up to {newest}: "
             "nothing was touched. Install the Ritorno that wrote it, or a newer one"
         )
-    for number, name, sql in MIGRATIONS:
+    for number, name, statements in MIGRATIONS:
         if number > version:
             with transaction(con):
                 con.execute(f"create schema if not exists {db}.publish")
@@ -361,7 +362,7 @@ def migrate(con: duckdb.DuckDBPyConnection, db: str = "state") -> None:
                     f"create table if not exists {db}.publish.migrations "
                     "(version integer not null, name varchar not null, applied_at timestamp not null)"
                 )
-                con.execute(sql.format(db=db))
+                con.execute(statements.format(db=db))
                 con.execute(
                     f"insert into {db}.publish.migrations values (?, ?, ?)",
                     [number, name, datetime.now(UTC).replace(tzinfo=None)],

@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from ritorno import sql
 from ritorno.audiences.exposures import Audience
 from ritorno.audiences.planner import insert_texts
 from ritorno.errors import UnusableInput
@@ -29,7 +30,7 @@ def attach(con: duckdb.DuckDBPyConnection, home: Home) -> None:
     """
     if not home.warehouse.exists():
         raise UnusableInput(f"{home.root} holds no warehouse: run ritorno refresh --raw DIR first")
-    con.execute(f"attach '{str(home.warehouse).replace(chr(39), chr(39) * 2)}' as warehouse (read_only)")
+    con.execute(f"attach {sql.text(str(home.warehouse))} as warehouse (read_only)")
 
 
 def detach(con: duckdb.DuckDBPyConnection) -> None:

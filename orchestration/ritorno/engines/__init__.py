@@ -14,6 +14,7 @@ from typing import Protocol
 
 import duckdb
 
+from ritorno import sql
 from ritorno.errors import UnusableInput
 
 Table = tuple[str, str]
@@ -69,8 +70,7 @@ class Embedded:
         found = {}
         for schema, name in tables:
             if (schema, name) in existing:
-                row = warehouse.execute(f'select count(*) from "{schema}"."{name}"').fetchone()
-                found[schema, name] = int(row[0]) if row else 0
+                found[schema, name] = sql.count(warehouse, f"{sql.name(schema)}.{sql.name(name)}")
         return found
 
     def publish(self, tables: Sequence[Table], run_id: str, as_of: date) -> None:

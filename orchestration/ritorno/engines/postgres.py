@@ -25,6 +25,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812  a class 
 
 from ritorno.engines import Table
 from ritorno.errors import RitornoError, UnusableInput
+from ritorno.sql import text
 
 _TYPES = {
     "BOOLEAN": "boolean",
@@ -179,7 +180,7 @@ def push(
             )
             with _scratch_file(scratch) as file:
                 con.execute(
-                    f'copy (select {selected} from "{schema}"."{name}") to \'{file}\' '
+                    f'copy (select {selected} from "{schema}"."{name}") to {text(str(file))} '
                     f"(format csv, header false, nullstr '{_NULL}', force_quote *)"
                 )
                 # a quoted null string is text to PostgreSQL, an unquoted one null; DuckDB never quotes a null
@@ -230,7 +231,7 @@ def pull(
                         size=1 << 20,
                     )
                 con.execute(
-                    f"copy \"{schema}\".\"{name}\" from '{file}' (format csv, header false, nullstr '{_NULL}', "
+                    f'copy "{schema}"."{name}" from {text(str(file))} (format csv, header false, nullstr \'{_NULL}\', '
                     "auto_detect false, allow_quoted_nulls false, "
                     "delimiter ',', quote '\"', escape '\"', parallel false)"
                 )

@@ -6,7 +6,7 @@ from datetime import date
 
 import duckdb
 
-from ritorno.landing import sql
+from ritorno import sql
 
 _CANONICAL = "int_canonical__"
 

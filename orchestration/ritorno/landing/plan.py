@@ -12,9 +12,10 @@ from pathlib import Path
 
 import duckdb
 
+from ritorno import sql
 from ritorno.contract import BOOKKEEPING, RawTable
 from ritorno.errors import UnusableInput
-from ritorno.landing import csv_files, sql
+from ritorno.landing import csv_files
 from ritorno.landing.sources import RawFile, did_you_mean
 
 MAX_REJECTS = 100_000

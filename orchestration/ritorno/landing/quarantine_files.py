@@ -9,8 +9,8 @@ from pathlib import Path
 
 import duckdb
 
+from ritorno import sql
 from ritorno.home import Home
-from ritorno.landing import sql
 
 RELATION = "quarantine.quarantined_rows"
 COLUMNS = ("system", "row_key", "source_file", "source_line", "source_batch", "bad_column", "bad_value", "bad_reason")

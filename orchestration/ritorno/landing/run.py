@@ -12,10 +12,11 @@ from pathlib import Path
 
 import duckdb
 
+from ritorno import sql
 from ritorno.contract import RAW_SCHEMA, RawTable, ensure_raw_tables, raw_tables, systems
 from ritorno.errors import UnusableInput
 from ritorno.home import PROJECT_ROOT
-from ritorno.landing import ledger, sql
+from ritorno.landing import ledger
 from ritorno.landing.plan import FilePlan, Stamp, plan_file, sha256_of
 from ritorno.landing.sources import Discovery, RawFile, Source, did_you_mean, discover
 from ritorno.landing.tables import Rewriter, transaction, write
@@ -348,6 +349,5 @@ def raw_rows(con: duckdb.DuckDBPyConnection, root: Path = PROJECT_ROOT) -> dict[
     counts: dict[tuple[str, str], int] = {}
     for table in raw_tables(root):
         if table.identifier in tables:
-            row = con.execute(f"select count(*) from {RAW_SCHEMA}.{sql.name(table.identifier)}").fetchone()
-            counts[table.system, table.name] = int(row[0]) if row else 0
+            counts[table.system, table.name] = sql.count(con, f"{RAW_SCHEMA}.{sql.name(table.identifier)}")
     return counts

@@ -10,9 +10,10 @@ from typing import Protocol
 
 import duckdb
 
+from ritorno import sql
 from ritorno.contract import BOOKKEEPING, RAW_SCHEMA, RawTable
 from ritorno.errors import UnusableInput
-from ritorno.landing import csv_files, ledger, sql
+from ritorno.landing import csv_files, ledger
 from ritorno.landing.plan import DAMAGE, FilePlan, damaged_parquet, glob_safe, refuse_if_changed
 
 TEXT = "VARCHAR"

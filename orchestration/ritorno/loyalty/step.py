@@ -16,6 +16,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from ritorno import sql
 from ritorno.errors import UnusableInput
 from ritorno.loyalty.ledger import Event, Posting, post
 from ritorno.loyalty.tiers import Change, Qualifying, Tier, stays
@@ -97,7 +98,7 @@ def run(context: StepContext) -> dict[str, Any]:
     for name in _TABLES:
         warehouse.execute(f"create or replace table loyalty.{name} ({_columns(name)})")
     tiers = read_tiers(warehouse.execute(f"select * from {_TIERS} order by audience, tier_rank").to_arrow_table())
-    parts = -(-_count(warehouse, _EVENTS) // EVENTS_PER_PART)
+    parts = -(-sql.count(warehouse, _EVENTS) // EVENTS_PER_PART)
     for part in range(parts):
         found = _Rows()
         for member in _members(warehouse, part, parts):
@@ -106,7 +107,7 @@ def run(context: StepContext) -> dict[str, Any]:
             _append(warehouse, name, rows)
     refused = "loyalty.verdicts where outcome = 'refused'"
     counted = {"members": "loyalty.members", "entries": "loyalty.entries", "refused": refused}
-    return {name: _count(warehouse, relation) for name, relation in counted.items()}
+    return {name: sql.count(warehouse, relation) for name, relation in counted.items()}
 
 
 @dataclass(frozen=True)
@@ -227,7 +228,3 @@ def _append(warehouse: duckdb.DuckDBPyConnection, name: str, rows: Sequence[Row]
 
 def _columns(name: str) -> str:
     return ", ".join(f"{column} {kind}" for column, kind in _TABLES[name].items())
-
-
-def _count(warehouse: duckdb.DuckDBPyConnection, relation: str) -> int:
-    return int(warehouse.execute(f"select count(*) from {relation}").fetchall()[0][0])

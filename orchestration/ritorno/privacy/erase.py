@@ -16,7 +16,7 @@ from typing import Any
 
 import duckdb
 
-from ritorno import lock
+from ritorno import lock, sql
 from ritorno.audiences import exposures, operate
 from ritorno.audiences.explain import resolve
 from ritorno.audiences.operate import Context
@@ -25,7 +25,7 @@ from ritorno.audiences.store import FileStore, transaction
 from ritorno.contract import RawTable, raw_tables
 from ritorno.errors import CheckFailed, RitornoError, UnusableInput
 from ritorno.home import Home
-from ritorno.landing import csv_files, export_quarantine, sql
+from ritorno.landing import csv_files, export_quarantine
 from ritorno.landing.quarantine_files import RELATION as QUARANTINED
 from ritorno.privacy import files, sweep, tokens
 from ritorno.privacy.person import Work, collect, find_erased

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import duckdb
 
-from ritorno import publishing
+from ritorno import publishing, sql
 from ritorno.audiences.store import transaction
 from ritorno.home import Home
-from ritorno.landing import sql
 from ritorno.privacy import sweep
 from ritorno.privacy.person import Work
 from ritorno.privacy.tokens import GONE

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, field
 
 import duckdb
 
+from ritorno import sql
 from ritorno.audiences.planner import address_hash, key_id
 from ritorno.contract import RawTable, raw_tables
 from ritorno.identity import normalise
-from ritorno.landing import sql
 from ritorno.privacy.tokens import (
     ACCOUNT,
     CONTACT,

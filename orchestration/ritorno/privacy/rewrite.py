@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import duckdb
 
+from ritorno import sql
 from ritorno.audiences.planner import insert_texts
 from ritorno.contract import BOOKKEEPING, RawTable
-from ritorno.landing import sql
 from ritorno.privacy.tokens import (
     DOMAIN,
     FREE_TEXT,

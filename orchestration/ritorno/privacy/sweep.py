@@ -10,9 +10,9 @@ from collections.abc import Collection, Sequence
 
 import duckdb
 
+from ritorno import sql
 from ritorno.audiences.planner import insert_texts
 from ritorno.contract import raw_tables
-from ritorno.landing import sql
 from ritorno.privacy.person import Work
 from ritorno.privacy.tokens import CONTACT, FREE_TEXT, GONE
 

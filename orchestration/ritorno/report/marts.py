@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from ritorno import sql
 from ritorno.publishing import FILE
 from ritorno.report.figures import Row
 
@@ -103,7 +104,6 @@ def open_marts(folder: Path) -> Iterator[Marts]:
     """
     with duckdb.connect(":memory:") as con:
         con.execute("set TimeZone = 'UTC'")
-        path = str(folder / FILE).replace("'", "''")
-        con.execute(f"attach '{path}' as ritorno (read_only)")
+        con.execute(f"attach {sql.text(str(folder / FILE))} as ritorno (read_only)")
         con.execute("use ritorno")
         yield Marts(con)

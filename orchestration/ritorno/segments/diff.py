@@ -20,7 +20,7 @@ from typing import Any
 
 import duckdb
 
-from ritorno import lock, snapshots
+from ritorno import lock, snapshots, sql
 from ritorno.dbt import DbtProject, Manifest, environment, stages
 from ritorno.errors import RitornoError, UnusableInput
 from ritorno.home import PROJECT_ROOT, Home
@@ -156,7 +156,7 @@ def default_day(home: Home) -> date:
 def _copy(home: Home, scratch: Home) -> None:
     """The raw tables and the state, with what snapshots remember of past days; everything else is rebuilt."""
     with duckdb.connect(str(scratch.warehouse)) as con:
-        con.execute(f"attach '{str(home.warehouse).replace(chr(39), chr(39) * 2)}' as original (read_only)")
+        con.execute(f"attach {sql.text(str(home.warehouse))} as original (read_only)")
         tables = con.execute(
             "select schema_name, table_name from duckdb_tables() where database_name = 'original' "
             "and list_contains(?, schema_name)",

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 
 import duckdb
 
+from ritorno import sql
 from ritorno.errors import UnusableInput
 from ritorno.home import Home
 from ritorno.segments.engine import SIZE, STAY, columns
@@ -46,8 +47,8 @@ def migrate(con: duckdb.DuckDBPyConnection) -> None:
             f"the state store's schema segments has version {done}, this Ritorno knows {len(MIGRATIONS)}: "
             "a newer one wrote it. Update this one; nothing was changed"
         )
-    for version, sql in enumerate(MIGRATIONS[done:], start=done + 1):
-        con.execute(sql)
+    for version, statements in enumerate(MIGRATIONS[done:], start=done + 1):
+        con.execute(statements)
         con.execute("insert into segments.migration values (?, ?)", [version, datetime.now(UTC).replace(tzinfo=None)])
 
 
@@ -85,7 +86,7 @@ def save(home: Home, day: date, run_id: str, schema: str = "segment_state") -> d
         Rows recorded and superseded; None, and nothing is written, if state of a later day stands.
     """
     with open_state(home) as con:
-        con.execute(f"attach '{str(home.warehouse).replace(chr(39), chr(39) * 2)}' as built (read_only)")
+        con.execute(f"attach {sql.text(str(home.warehouse))} as built (read_only)")
         con.begin()
         try:
             migrate(con)
@@ -124,7 +125,7 @@ def _replace_day(con: duckdb.DuckDBPyConnection, day: date, built: str) -> dict[
     con.execute(f"insert into segments.stay select {_STAY}, $day, null from added", {"day": day})
     con.execute("delete from segments.size where date = ?", [day])
     con.execute(f"insert into segments.size by name select * from {built}.sizes where date = $day", {"day": day})
-    counts = {name: _count(con, name) for name in ("added", "gone", "now_known")}
+    counts = {name: sql.count(con, name) for name in ("added", "gone", "now_known")}
     for name in counts:
         con.execute(f"drop table temp.{name}")
     return {"recorded": counts["added"], "superseded": counts["gone"], "stays": counts["now_known"]}
@@ -139,8 +140,3 @@ def _newest_day(con: duckdb.DuckDBPyConnection) -> date | None:
     row = con.execute("select max(as_of) from segments.run").fetchone()
     newest: date | None = row[0] if row else None
     return newest
-
-
-def _count(con: duckdb.DuckDBPyConnection, table: str) -> int:
-    row = con.execute(f"select count(*) from {table}").fetchone()
-    return int(row[0]) if row else 0

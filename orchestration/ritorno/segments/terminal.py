@@ -9,6 +9,7 @@ import duckdb
 from rich.console import Console
 from rich.table import Table
 
+from ritorno import sql
 from ritorno.dbt import DbtProject
 from ritorno.home import Home
 from ritorno.segments.definitions import load_segments
@@ -38,7 +39,7 @@ def _sizes(home: Home) -> dict[str, dict[str, Any]]:
     if not file.exists():
         return {}
     with duckdb.connect() as con:
-        con.execute(f"attach '{str(file.resolve()).replace(chr(39), chr(39) * 2)}' as seen (read_only)")
+        con.execute(f"attach {sql.text(str(file.resolve()))} as seen (read_only)")
         known = con.execute(
             "select 1 from duckdb_tables() where database_name = 'seen' and table_name = 'segment_sizes'"
         ).fetchone()

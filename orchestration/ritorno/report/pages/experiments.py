@@ -11,20 +11,28 @@ from ritorno.report.marts import Marts
 NEWEST = 30
 """Campaigns that are drawn; the mart has them all."""
 
-EFFECTS = Dataset(
-    "effects",
-    ("campaign_results",),
-    f"""
+_OF_ARMS = f"""
     with newest as (
         select campaign_key from marts.campaign_results group by campaign_key
         order by max(started_at) desc nulls last, campaign_key limit {NEWEST}
     )
     select coalesce(campaign_name, campaign_id) || ' · ' || replace(arm, '_', ' ') as label,
-        replace(status, '_', ' ') as status, assigned, converters, conversion, conversion_difference_low as low,
-        conversion_difference as effect, conversion_difference_high as high, conversion_p_value as p_value,
-        probability_beats_holdout, is_sample_ratio_alarm, window_end_date, verdict
+        replace(status, '_', ' ') as status, assigned,
+"""
+"""How a query of arms begins, and how it ends: the same arms, in the same order, on every chart."""
+_OF_NEWEST = """
     from marts.campaign_results inner join newest using (campaign_key) where arm_role <> 'holdout'
     order by started_at desc nulls last, campaign_key, arm_role desc, arm
+"""
+
+EFFECTS = Dataset(
+    "effects",
+    ("campaign_results",),
+    f"""
+    {_OF_ARMS} converters, conversion, conversion_difference_low as low,
+        conversion_difference as effect, conversion_difference_high as high, conversion_p_value as p_value,
+        probability_beats_holdout, is_sample_ratio_alarm, window_end_date, verdict
+    {_OF_NEWEST}
     """,
     (
         Column("label", "Campaign · arm"),
@@ -47,16 +55,10 @@ SPEND = Dataset(
     "spend",
     ("campaign_results",),
     f"""
-    with newest as (
-        select campaign_key from marts.campaign_results group by campaign_key
-        order by max(started_at) desc nulls last, campaign_key limit {NEWEST}
-    )
-    select coalesce(campaign_name, campaign_id) || ' · ' || replace(arm, '_', ' ') as label,
-        replace(status, '_', ' ') as status, assigned, spend_per_head, spend_difference_low as low,
+    {_OF_ARMS} spend_per_head, spend_difference_low as low,
         spend_difference as effect, spend_difference_high as high,
         cuped_spend_difference, incremental_revenue_low, incremental_revenue, incremental_revenue_high
-    from marts.campaign_results inner join newest using (campaign_key) where arm_role <> 'holdout'
-    order by started_at desc nulls last, campaign_key, arm_role desc, arm
+    {_OF_NEWEST}
     """,
     (
         Column("label", "Campaign · arm"),

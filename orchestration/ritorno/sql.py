@@ -1,8 +1,10 @@
-"""Quoting for the statements that landing builds: names come from files, so they are never trusted."""
+"""Quoting and counting for the statements built in Python: names and paths come from files and people, not trusted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+import duckdb
 
 
 def name(identifier: str) -> str:
@@ -18,3 +20,9 @@ def text(value: str) -> str:
 def names(identifiers: Iterable[str]) -> str:
     """A list of quoted identifiers."""
     return ", ".join(name(identifier) for identifier in identifiers)
+
+
+def count(con: duckdb.DuckDBPyConnection, relation: str) -> int:
+    """Rows of a relation, given as SQL."""
+    row = con.execute(f"select count(*) from {relation}").fetchone()
+    return int(row[0]) if row else 0
