@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -99,49 +100,83 @@ def test_every_mart_is_the_same_on_postgresql_value_by_value(
         assert shown == local.execute("select count(*), 1 from marts.customers").fetchone()
 
 
-def test_a_switch_waits_for_no_reader_and_a_reader_for_no_switch(server: Server) -> None:
-    engine = Postgres(server)
+@pytest.fixture
+def marts(server: Server) -> Iterator[list[tuple[str, str]]]:
+    """Two marts of one row each at the server, nothing published yet."""
     with server.connect() as con, con.cursor() as cursor:
-        cursor.execute(
-            "create schema if not exists marts; create table marts.one (a int); create table marts.two (a int)"
-        )
-    tables = [("marts", "one"), ("marts", "two")]
-    engine.publish(tables, "run-0", END)
+        cursor.execute("drop schema if exists published cascade; drop schema if exists marts cascade")
+        cursor.execute("create schema marts; create table marts.one (a int); create table marts.two (a int)")
+        cursor.execute("insert into marts.one values (1); insert into marts.two values (1)")
+    yield [("marts", "one"), ("marts", "two")]
+    with server.connect() as con, con.cursor() as cursor:
+        cursor.execute("drop schema published cascade; drop schema marts cascade")
+
+
+def test_a_statement_sees_one_run_and_nobody_waits(server: Server, marts: list[tuple[str, str]]) -> None:
+    engine = Postgres(server)
+    engine.publish(marts, "run-00", END)
     stop, seen, mixed = threading.Event(), set(), []
 
     def read() -> None:
         with server.connect() as con, con.cursor() as cursor:
             while not stop.is_set():
-                cursor.execute("insert into marts.one values (1)")
                 cursor.execute(
-                    "select coalesce(max(published_run_id), 'none') from published.one "
-                    "union select coalesce(max(published_run_id), 'none') from published.two"
+                    "select published_run_id from published.one union select published_run_id from published.two"
                 )
                 found = [row[0] for row in cursor.fetchall()]
                 seen.update(found)
-                if len(found) > 1:
+                if len(found) != 1:
                     mixed.append(found)
                 con.commit()
 
-    with server.connect() as con, con.cursor() as cursor:
-        cursor.execute("insert into marts.one values (1); insert into marts.two values (1)")
-    reader = threading.Thread(target=read)
-    reader.start()
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
     # somebody opened a report before lunch and left the transaction open
     with server.connect() as idle, idle.cursor() as held:
-        held.execute("select * from published.one")
-        for number in range(1, 6):
-            engine.publish(tables, f"run-{number}", END)
-        held.execute("select count(*) from published.one")
+        held.execute("set transaction isolation level repeatable read; select * from published.one")
+        for number in range(1, 31):
+            engine.publish(marts, f"run-{number:02}", END)
+        held.execute("select published_run_id from published.two")
+        assert held.fetchall() == [("run-00",)]
     stop.set()
-    reader.join(timeout=30)
-    assert not reader.is_alive()
+    for reader in readers:
+        reader.join(timeout=30)
+        assert not reader.is_alive()
     assert mixed == []
-    assert "run-5" in seen
-    engine.publish(tables, "run-6", END)
+    assert len(seen) > 5
+
+
+def test_what_people_put_on_published_marts_lives_on(server: Server, marts: list[tuple[str, str]]) -> None:
+    engine = Postgres(server)
+    engine.publish(marts, "run-1", END)
     with server.connect() as con, con.cursor() as cursor:
-        cursor.execute(r"select count(*) from pg_namespace where nspname like 'published\_before\_%'")
-        assert cursor.fetchone() == (0,)
+        cursor.execute("create view published.theirs as select a, published_run_id as run from published.one")
+        cursor.execute("grant select on published.theirs, published.two to public")
+        cursor.execute("alter table marts.two add column b numeric(18, 2) default 2, drop column a")
+        cursor.execute("alter table marts.one add column c text")
+    engine.publish(marts, "run-2", END)
+    with server.connect() as con, con.cursor() as cursor:
+        cursor.execute("select a, run, has_table_privilege('public', 'published.two', 'select') from published.theirs")
+        assert cursor.fetchall() == [(1, "run-2", True)]
+        cursor.execute("select * from published.two")
+        assert [column.name for column in cursor.description or ()] == ["published_run_id", "published_as_of", "b"]
+        assert cursor.fetchall() == [("run-2", END, Decimal("2.00"))]
+        cursor.execute("alter table marts.one alter column a type bigint")
+
+    # The column that their view shows is of another type now: said, and the run before stays.
+    with pytest.raises(RitornoError, match=r"published\.one lost a column.*view published\.theirs"):
+        engine.publish(marts, "run-3", END)
+    with server.connect() as con, con.cursor() as cursor:
+        cursor.execute("select run from published.theirs union select published_run_id from published.two")
+        assert cursor.fetchall() == [("run-2",)]
+        cursor.execute("drop view published.theirs; create table published.notes as select 'mine' as note")
+
+    # A mart that is gone isn't shown with last month's numbers for ever; a table of theirs is left alone.
+    engine.publish(marts[:1], "run-4", END)
+    with server.connect() as con, con.cursor() as cursor:
+        cursor.execute("select tablename from pg_tables where schemaname = 'published' order by 1")
+        assert cursor.fetchall() == [("notes",), ("one",)]
 
 
 def test_tables_come_back_as_they_went(server: Server, home: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:

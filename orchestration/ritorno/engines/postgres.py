@@ -22,6 +22,7 @@ import psycopg2
 import psycopg2.errors
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection  # noqa: N812  a class in small letters
+from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from ritorno.engines import Table
 from ritorno.errors import RitornoError, UnusableInput
@@ -207,12 +208,7 @@ def pull(
     pulled: dict[str, int] = {}
     with source.cursor() as cursor:
         for schema, name in tables:
-            cursor.execute(
-                "select attname, format_type(atttypid, atttypmod) from pg_attribute "
-                "where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped order by attnum",
-                [f'"{schema}"."{name}"'],
-            )
-            columns = {column: _duckdb_type(type_) for column, type_ in cursor.fetchall()}
+            columns = {column: _duckdb_type(type_) for column, type_ in _shape(cursor, schema, name).items()}
             if not columns:
                 raise RitornoError(f"PostgreSQL has no table {schema}.{name}")
             con.execute(f'create schema if not exists "{schema}"')
@@ -289,42 +285,121 @@ class Postgres:
         return found
 
     def publish(self, tables: Sequence[Table], run_id: str, as_of: date) -> None:
-        """Put the run's marts into schema `published` by renaming whole schemas, in one transaction.
+        """Put the run's marts into schema `published`: rows are exchanged in one transaction.
 
-        A rename of a schema locks none of its tables: a reader in the middle of a long query neither waits nor makes
-        the switch wait, and goes on reading the run it began with. What nobody reads any more is dropped.
+        A statement sees one snapshot, so however many marts it joins they are of one run, and neither a reader nor the
+        exchange waits for the other. (Renaming schemas is cheaper, but the names in one statement are looked up one
+        after the other: a join that met the switch mixed two runs.) The tables stay the same ones: grants and views
+        that people put on them live on. Only a mart whose columns changed, or that is gone, takes its readers' lock.
+
+        Raises:
+            RitornoError: a view of somebody needs a column or a mart that is gone, or a reader held a changed mart
+                longer than a minute; what was published stays.
         """
+        names = [name for _, name in tables]
         with self.server.connect() as con, con.cursor() as cursor:
             cursor.execute("select pg_advisory_xact_lock(hashtext('ritorno.published'))")
-            cursor.execute("drop schema if exists published_next cascade; create schema published_next")
-            for schema, name in tables:
-                cursor.execute(
-                    sql.SQL(
-                        "create table {} as select *, {} as published_run_id, {}::date as published_as_of from {}"
-                    ).format(
-                        sql.Identifier("published_next", name),
-                        sql.Literal(run_id),
-                        sql.Literal(as_of.isoformat()),
-                        sql.Identifier(schema, name),
-                    )
-                )
-            cursor.execute("select 1 from pg_namespace where nspname = 'published'")
-            if cursor.fetchone():
-                retired = f"published_before_{run_id.lower().replace('-', '_')}"
-                cursor.execute(sql.SQL("alter schema published rename to {}").format(sql.Identifier(retired)))
-            cursor.execute("alter schema published_next rename to published")
-        self._drop_retired()
+            cursor.execute("create schema if not exists published; set local lock_timeout = '60s'")
+            before = {name: _shape(cursor, "published", name) for name in names}
+            after = {name: {**_shape(cursor, schema, name), **_MARKS} for schema, name in tables}
+            # what takes a lock comes last, so that it's held for the shortest time
+            for schema, name in sorted(tables, key=lambda table: before[table[1]] != after[table[1]]):
+                with _explained(name):
+                    _reshape(cursor, name, before[name], after[name])
+                    _exchange(cursor, schema, name, [*after[name]], (run_id, as_of))
+            for name in _published(cursor) - set(names):
+                with _explained(name):
+                    cursor.execute(sql.SQL("drop table {}").format(sql.Identifier("published", name)))
+        self._vacuum(names)
 
-    def _drop_retired(self) -> None:
-        """Drop what was published before; what somebody still reads stays until the next time."""
-        with self.server.connect() as con, con.cursor() as cursor:
-            cursor.execute(r"select nspname from pg_namespace where nspname like 'published\_before\_%'")
-            for (retired,) in cursor.fetchall():
-                try:
-                    cursor.execute("savepoint retired; set local lock_timeout = '200ms'")
-                    cursor.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(retired)))
-                except psycopg2.errors.LockNotAvailable:
-                    cursor.execute("rollback to savepoint retired")
+    def _vacuum(self, names: Sequence[str]) -> None:
+        """Free the room of the run before for the next one; outside of a transaction, as vacuum wants it."""
+        with self.server.connect() as con:
+            con.commit()
+            con.autocommit = True
+            with con.cursor() as cursor:
+                for name in names:
+                    cursor.execute(
+                        sql.SQL("vacuum (analyze, skip_locked) {}").format(sql.Identifier("published", name))
+                    )
+
+
+_MARKS = {"published_run_id": "text", "published_as_of": "date"}
+"""Columns that every published mart carries beside its own, with their types."""
+
+
+def _shape(cursor: Cursor, schema: str, name: str) -> dict[str, str]:
+    """Types by column, in order; empty if there is no such table."""
+    cursor.execute(
+        "select attname, format_type(atttypid, atttypmod) from pg_attribute "
+        "where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped order by attnum",
+        [f'"{schema}"."{name}"'],
+    )
+    return dict(cursor.fetchall())
+
+
+def _published(cursor: Cursor) -> set[str]:
+    """The marts that stand in `published`: its tables that carry a run, not what people put beside them."""
+    cursor.execute(
+        "select table_name from information_schema.columns join information_schema.tables "
+        "using (table_schema, table_name) where table_schema = 'published' and table_type = 'BASE TABLE' "
+        "and column_name = 'published_run_id'"
+    )
+    return {name for (name,) in cursor.fetchall()}
+
+
+def _reshape(cursor: Cursor, name: str, before: Mapping[str, str], after: Mapping[str, str]) -> None:
+    """Make the published table, or give it the columns it lacks and take those that are gone or of another type."""
+    table = sql.Identifier("published", name)
+
+    def each(pattern: str, columns: Iterable[tuple[str, str]]) -> sql.Composed:
+        return sql.SQL(", ").join(sql.SQL(pattern).format(sql.Identifier(c), sql.SQL(type_)) for c, type_ in columns)
+
+    if not before:
+        cursor.execute(sql.SQL("create table {} ({})").format(table, each("{} {}", after.items())))
+        return
+    gone = before.items() - after.items()
+    if gone:
+        cursor.execute(sql.SQL("delete from {}").format(table))
+        dropped = sql.SQL(", ").join(sql.SQL("drop column {}").format(sql.Identifier(c)) for c, _ in sorted(gone))
+        cursor.execute(sql.SQL("alter table {} {}").format(table, dropped))
+    added = [(column, type_) for column, type_ in after.items() if before.get(column) != type_]
+    if added:
+        cursor.execute(sql.SQL("alter table {} {}").format(table, each("add column {} {}", added)))
+
+
+def _exchange(cursor: Cursor, schema: str, name: str, columns: Sequence[str], run: tuple[str, date]) -> None:
+    """Replace a published mart's rows; readers see the old ones until the transaction ends."""
+    own = [sql.Identifier(column) for column in columns if column not in _MARKS]
+    cursor.execute(sql.SQL("delete from {}").format(sql.Identifier("published", name)))
+    cursor.execute(
+        sql.SQL("insert into {} ({}) select {}, {}, {}::date from {}").format(
+            sql.Identifier("published", name),
+            sql.SQL(", ").join([*own, *map(sql.Identifier, _MARKS)]),
+            sql.SQL(", ").join(own),
+            sql.Literal(run[0]),
+            sql.Literal(run[1].isoformat()),
+            sql.Identifier(schema, name),
+        )
+    )
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Say whose view or query stands in the way of a mart whose columns changed."""
+    try:
+        yield
+    except psycopg2.errors.DependentObjectsStillExist as error:
+        raise RitornoError(
+            f"published.{name} lost a column, or is gone, and something of yours needs it: "
+            f"{(error.diag.message_detail or str(error)).strip()}. Change or drop that, then refresh again; "
+            "the marts published before stay"
+        ) from error
+    except psycopg2.errors.LockNotAvailable as error:
+        raise RitornoError(
+            f"published.{name} has other columns now, and a transaction that reads it did not end within a minute: "
+            "end it (pg_stat_activity shows whose it is), then refresh again; the marts published before stay"
+        ) from error
 
 
 @contextmanager
