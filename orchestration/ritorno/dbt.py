@@ -339,8 +339,26 @@ class DbtProject:
                 _close_warehouse()
         if outcome.exception is not None:
             raise BuildFailed(_first_lines(str(outcome.exception)))
-        result.failures.extend(_failures(outcome.result))
+        result.failures.extend(self._failures(outcome.result))
         return result
+
+    def _failures(self, execution: Any) -> Iterator[Failure]:  # noqa: ANN401  dbt's RunExecutionResult
+        for result in getattr(execution, "results", []):
+            if str(result.status) not in FAILED:
+                continue
+            node = result.node
+            message = _first_lines(str(result.message or result.status))
+            if str(node.resource_type) != "test":
+                yield Failure(node.unique_id, False, f"{node.resource_type} {node.name}: {message}")
+                continue
+            name = node.name
+            attached = getattr(node, "attached_node", None) or next(iter(node.depends_on.nodes), "")
+            if str(result.status) == "fail" and _has_nulls(node):
+                rows = self.engine.rows(self.home.warehouse, str(node.compiled_code))
+                message = ", ".join(f"{column} has no value in {nulls:,} rows" for column, nulls in rows) or message
+                name = "never_null"
+            model = str(attached).rsplit(".", 1)[-1]
+            yield Failure(node.unique_id, True, f"check {name} on {model}: {message}")
 
     def compile_inline(self, sql: str, as_of: date, where: str) -> tuple[str, list[str]]:
         """Compile SQL that is no file of the project, as of a day; returns it with the unique ids it reads.
@@ -462,19 +480,10 @@ def _close_warehouse() -> None:
 _RESULT_EVENTS = frozenset({"LogSeedResult", "LogModelResult", "LogSnapshotResult", "LogTestResult"})
 
 
-def _failures(execution: Any) -> Iterator[Failure]:  # noqa: ANN401  dbt's RunExecutionResult
-    for result in getattr(execution, "results", []):
-        if str(result.status) not in FAILED:
-            continue
-        node = result.node
-        is_test = str(node.resource_type) == "test"
-        message = _first_lines(str(result.message or result.status))
-        if is_test:
-            attached = getattr(node, "attached_node", None) or next(iter(node.depends_on.nodes), "")
-            model = str(attached).rsplit(".", 1)[-1]
-            yield Failure(node.unique_id, True, f"check {node.name} on {model}: {message}")
-        else:
-            yield Failure(node.unique_id, False, f"{node.resource_type} {node.name}: {message}")
+def _has_nulls(node: Any) -> bool:  # noqa: ANN401  dbt's GenericTestNode
+    """Whether the test is never_null, whose rows say which columns."""
+    metadata = getattr(node, "test_metadata", None)
+    return metadata is not None and metadata.name == "never_null"
 
 
 def _first_lines(message: str, limit: int = 400) -> str:

@@ -19,7 +19,7 @@ from ritorno.home import Home
 from ritorno.policy import load_policy
 from ritorno.publishing import Mart, publish
 from ritorno.quality.drift import DriftRule
-from ritorno.quality.history import earlier_figures, record
+from ritorno.quality.history import earlier_figures, open_history, record
 from ritorno.run_log import RunLog
 from ritorno.session import Request, Run, yesterday
 from ritorno.state import open_state
@@ -121,7 +121,8 @@ def test_an_earlier_day_is_refused_unless_told_and_then_writes_no_state(home: Ho
 
 def test_the_figures_of_a_refused_run_are_no_history_for_the_next(home: Home) -> None:
     def figures(run: Run) -> list[object]:
-        return list(earlier_figures(home.state, "raw", "orders", rule, run.run_id, DAY))
+        with open_history(home.state) as con:
+            return list(earlier_figures(con, "raw", "orders", rule, run.run_id, DAY))
 
     rule = DriftRule("rows", limits={"min_ratio": 0.9}, baseline="last")
     good, refused, mended = run_of(home), run_of(home), run_of(home)

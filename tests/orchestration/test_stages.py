@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 import duckdb
@@ -108,8 +109,13 @@ def test_a_singular_test_that_names_a_model_it_does_not_read_is_refused() -> Non
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
-    return DbtProject(Home(tmp_path_factory.mktemp("stages")).ensure()).manifest()
+def dbt(tmp_path_factory: pytest.TempPathFactory) -> DbtProject:
+    return DbtProject(Home(tmp_path_factory.mktemp("stages")).ensure())
+
+
+@pytest.fixture(scope="module")
+def project(dbt: DbtProject) -> Mapping[str, Any]:
+    return dbt.manifest()
 
 
 def test_every_test_of_the_project_hangs_on_one_model_of_its_stage(project: Mapping[str, Any]) -> None:
@@ -132,3 +138,22 @@ def test_every_mart_in_the_folder_is_published(project: Mapping[str, Any]) -> No
     names = {mart["name"] for mart in marts(project)}
     assert {"customers", "orders", "customer_rfm", "cohort_retention", "data_quality"} <= names
     assert {mart["schema"] for mart in marts(project)} == {"marts"}
+
+
+def test_a_value_that_is_missing_is_told_with_its_column_and_rows(dbt: DbtProject, project: Mapping[str, Any]) -> None:
+    [test] = [key for key, value in project["nodes"].items() if key.startswith("test.ritorno.never_null_products_")]
+    columns = project["nodes"]["model.ritorno.products"]["columns"].values()
+    types = ", ".join(f"{column['name']} {column['data_type']}" for column in columns)
+    with duckdb.connect(str(dbt.home.warehouse)) as con:
+        con.execute(f"create schema marts; create table marts.products ({types})")
+        con.execute("insert into marts.products (product_key) values ('a'), (null)")
+
+    [failure] = dbt.build([test], as_of=date(2026, 1, 1), run_id="run").failures
+
+    assert failure.is_test
+    assert failure.message.startswith("check never_null on products: product_key has no value in 1 rows, ")
+    assert "system has no value in 2 rows" in failure.message
+
+    with duckdb.connect(str(dbt.home.warehouse)) as con:
+        con.execute("delete from marts.products")
+    assert dbt.build([test], as_of=date(2026, 1, 1), run_id="run").failures == []

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import date
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import duckdb
 
@@ -47,6 +48,10 @@ class Engine(Protocol):
         """Rows of those of the tables that exist as tables: counting a view would run it."""
         ...
 
+    def rows(self, warehouse: Path, statement: str) -> list[tuple[Any, ...]]:
+        """What a statement of dbt's says, once dbt is done; `warehouse` is the home's file."""
+        ...
+
     def publish(self, tables: Sequence[Table], run_id: str, as_of: date) -> None:
         """Show the marts to those who read them at the engine, all of one run at once."""
         ...
@@ -72,6 +77,12 @@ class Embedded:
             if (schema, name) in existing:
                 found[schema, name] = sql.count(warehouse, f"{sql.name(schema)}.{sql.name(name)}")
         return found
+
+    def rows(self, warehouse: Path, statement: str) -> list[tuple[Any, ...]]:
+        """See Engine."""
+        with closing(duckdb.connect(str(warehouse), read_only=True)) as con:
+            found: list[tuple[Any, ...]] = con.execute(statement).fetchall()
+            return found
 
     def publish(self, tables: Sequence[Table], run_id: str, as_of: date) -> None:
         """Nothing: BI reads the published file."""

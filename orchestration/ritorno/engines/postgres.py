@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import duckdb
@@ -283,6 +284,12 @@ class Postgres:
                     row = cursor.fetchone()
                     found[schema, name] = int(row[0]) if row else 0
         return found
+
+    def rows(self, warehouse: Path, statement: str) -> list[tuple[Any, ...]]:
+        """See Engine."""
+        with self.server.connect() as con, con.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall()
 
     def publish(self, tables: Sequence[Table], run_id: str, as_of: date) -> None:
         """Put the run's marts into schema `published`: rows are exchanged in one transaction.

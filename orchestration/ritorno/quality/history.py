@@ -6,8 +6,8 @@ metrics are history for later runs only if no critical check of the stage failed
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -39,33 +39,39 @@ Figures = Mapping[tuple[str, str], Figure]
 """Figures by (table, metric key)."""
 
 
-def earlier_figures(state: Path, stage: str, table: str, rule: DriftRule, run_id: str, as_of: date) -> list[Figure]:
+@contextmanager
+def open_history(state: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The history for a moment; where there is no state store yet, an empty one that leaves nothing behind."""
+    with closing(duckdb.connect(str(state) if state.exists() else ":memory:")) as con:
+        con.execute(_TABLES)
+        yield con
+
+
+def earlier_figures(
+    con: duckdb.DuckDBPyConnection, stage: str, table: str, rule: DriftRule, run_id: str, as_of: date
+) -> list[Figure]:
     """A metric's figures of earlier accepted runs up to as-of, one per as-of date (its latest run), newest first.
 
     One per date, since a repeated refresh of a day is no second observation; not after as-of, so that a backdated
     run is compared with what came before it.
     """
-    if not state.exists():
-        return []
-    with closing(duckdb.connect(str(state))) as con:
-        con.execute(_TABLES)
-        rows = con.execute(
-            """
-            with eligible as (
-                select as_of, run_id, measured_at, member, value
-                from quality.metrics
-                where stage = ? and table_name = ? and metric = ? and accepted and run_id <> ? and as_of <= ?
-            ),
-            latest as (
-                select as_of, max_by(run_id, (measured_at, run_id)) as run_id from eligible group by as_of
-                order by as_of desc limit ?
-            )
-            select e.as_of, e.member, e.value
-            from eligible as e inner join latest as l on e.as_of = l.as_of and e.run_id = l.run_id
-            order by e.as_of desc, e.member
-            """,
-            [stage, table, rule.key, run_id, as_of, rule.history],
-        ).fetchall()
+    rows = con.execute(
+        """
+        with eligible as (
+            select as_of, run_id, measured_at, member, value
+            from quality.metrics
+            where stage = ? and table_name = ? and metric = ? and accepted and run_id <> ? and as_of <= ?
+        ),
+        latest as (
+            select as_of, max_by(run_id, (measured_at, run_id)) as run_id from eligible group by as_of
+            order by as_of desc limit ?
+        )
+        select e.as_of, e.member, e.value
+        from eligible as e inner join latest as l on e.as_of = l.as_of and e.run_id = l.run_id
+        order by e.as_of desc, e.member
+        """,
+        [stage, table, rule.key, run_id, as_of, rule.history],
+    ).fetchall()
     by_day: dict[date, dict[str, float]] = {}
     for day, member, value in rows:
         by_day.setdefault(day, {})[member] = value

@@ -59,15 +59,15 @@ def run_suites(
     )
     by_name = {(result.table, result.check_name): result for result in checked}
     results: list[CheckResult] = []
-    for suite in suites:
-        results += [
-            by_name.get((suite.table, entry.check_name)) or _unjudged(suite, index)
-            for index, entry in enumerate(suite.expectations)
-        ]
-        results += [
-            _drift(home.state, suite, entry, figures[suite.table, entry.rule.key], run_id, as_of, accept_drift)
-            for entry in suite.drift
-        ]
+    with history.open_history(home.state) as past:
+        for suite in suites:
+            results += [
+                by_name.get((suite.table, entry.check_name)) or _unjudged(suite, index)
+                for index, entry in enumerate(suite.expectations)
+            ]
+            for entry in suite.drift:
+                before = history.earlier_figures(past, stage, suite.table, entry.rule, run_id, as_of)
+                results.append(_drift(suite, entry, figures[suite.table, entry.rule.key], before, accept_drift))
     if keep_history:
         history.record(home.state, stage, run_id, as_of, results, figures)
     overview.write(home, results, stage, run_id, as_of)
@@ -142,10 +142,7 @@ def _unjudged(suite: Suite, index: int) -> CheckResult:
     )
 
 
-def _drift(
-    state: Path, suite: Suite, entry: Drift, figure: Figure, run_id: str, as_of: date, accept: bool
-) -> CheckResult:
-    earlier = history.earlier_figures(state, suite.stage, suite.table, entry.rule, run_id, as_of)
+def _drift(suite: Suite, entry: Drift, figure: Figure, earlier: Sequence[Figure], accept: bool) -> CheckResult:
     verdict = judge(entry.rule, figure, earlier)
     accepted = accept and not verdict.success
     return CheckResult(
