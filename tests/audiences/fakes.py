@@ -41,6 +41,7 @@ class Fake:
     type: ClassVar[str] = "fake"
     modes: ClassVar[frozenset[str]] = frozenset({"mirror", "upsert", "append", "replace_file"})
     keys: ClassVar[frozenset[str]] = frozenset({"email", "customer_key"})
+    reads_fields: ClassVar[bool] = True
 
     random: Random
     max_batch: int = 3
@@ -103,7 +104,7 @@ class Fake:
         return len(new)
 
     def read_back(self, audience: str) -> Iterator[Member] | None:
-        return iter([Member(one) for one in self.held]) if self.can_read_back else None
+        return (Member(one, {"tier": tier}) for one, tier in self.held.items()) if self.can_read_back else None
 
     def close(self) -> None:
         pass

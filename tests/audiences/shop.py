@@ -113,8 +113,13 @@ def _literal(value: object) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
-def audience(name: str = "list", experiment: bool = False, **meta: Any) -> Audience:
+TYPES = {"tier": "varchar"}
+"""The declared fields of an audience of the shop."""
+
+
+def audience(name: str = "list", experiment: bool | Experiment = False, **meta: Any) -> Audience:
     """An audience of the shop; guards are off unless given."""
+    usual = Experiment("exp", "salt", {"holdout": 0.3, "a": 0.7})
     given = {
         "destination": {"type": "fake"},
         "channel": "email",
@@ -127,7 +132,7 @@ def audience(name: str = "list", experiment: bool = False, **meta: Any) -> Audie
         file="models/segments/_audiences.yml",
         segment="people",
         meta=AudienceMeta.model_validate(given),
-        experiment=Experiment("exp", "salt", {"holdout": 0.3, "a": 0.7}) if experiment else None,
+        experiment=(usual if experiment is True else experiment) or None,
     )
 
 

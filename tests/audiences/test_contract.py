@@ -8,25 +8,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from random import Random
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
 
-from ritorno.audiences import planner
+from ritorno.audiences import planner, readback
 from ritorno.audiences.delivery import Retries
 from ritorno.audiences.destinations.base import Answer, Batch, Kind, NotSent, Refusal, RefusedBatch, Unanswered
 from ritorno.audiences.engine import Engine, PlanChanged, Report
-from ritorno.audiences.exposures import Audience, SendWindow
+from ritorno.audiences.exposures import Audience, Experiment, SendWindow
 from ritorno.audiences.store import KeptStore
 from ritorno.errors import UnusableInput
 from tests.audiences.fakes import Fake
 from tests.audiences.oracle import in_holdout, member_id
-from tests.audiences.shop import START, Address, Shop, audience, day, give
+from tests.audiences.shop import START, TYPES, Address, Shop, audience, day, give
 
 KEY = b"a key of the tests"
+RESULTS_DAYS = 5
 
 
 def shop_of(count: int, consented: bool = True) -> Shop:
@@ -66,6 +69,9 @@ class Runner:
             destination=self.fake(one.name),
             clock=lambda: self.shop.now,
             hmac_key=key,
+            zone=ZoneInfo("Europe/Berlin"),
+            results_days=RESULTS_DAYS,
+            field_types=TYPES,
             retries=Retries(attempts=3, wait_initial=0, wait_max=0, wait_jitter=0),
         )
 
@@ -202,6 +208,77 @@ def test_03_of_merged_customers_the_older_arm_stays(runner: Make) -> None:
     shop.merge(held, sent)
     run.send(audience(experiment=True))
     assert len(run.fake().held) == 1  # of the two the sent arm is older
+
+
+def ending(**shares: float) -> Experiment:
+    """An experiment that ends on the shop's second day."""
+    return Experiment("exp", "salt", {"holdout": 0.3, **shares}, (START + day(1)).date())
+
+
+def test_03_the_holdout_is_released_when_the_results_are_closed_and_not_before(runner: Make) -> None:
+    shop = shop_of(60)
+    run, one = runner(shop), audience(experiment=ending(a=0.7))
+    held_out = {account for account in shop.accounts if in_holdout(account)}
+    sent = set(shop.accounts) - held_out
+    assert run.send(one).plan.note is None
+    for days, note in ((1, None), (2, "orders count until 2026-03-08"), (1 + RESULTS_DAYS, "held out stay so")):
+        shop.now = START + day(days)
+        report = run.send(one)
+        assert set(run.fake().held) == ids(*sent)
+        assert (report.plan.note is None) if note is None else (note in (report.plan.note or ""))
+    shop.now = START + day(2 + RESULTS_DAYS)
+    shown = run.engine(one).plan().plan
+    assert shown.note == (
+        "Experiment exp ended on 2026-03-03 and its results are closed since 2026-03-08: "
+        f"nobody is held out any more, {len(held_out)} released"
+    )
+    run.send(one)
+    assert set(run.fake().held) == ids(*shop.accounts)
+    # Recorded: the arm is still what it was, and the decision says who is there since when and why.
+    arms = dict(run.rows("select customer_key, arm from state.publish.assignment"))
+    assert {account for account, arm in arms.items() if arm == "holdout"} == held_out
+    released = "select customer_key from state.publish.decision where detail = 'released' and valid_to is null"
+    assert {account for (account,) in run.rows(released)} == held_out
+
+
+def test_03_an_experiment_ends_with_its_day_in_business_time(runner: Make) -> None:
+    shop = shop_of(60)
+    shop.now = datetime(2026, 3, 8, 22, 30)  # 23:30 in Berlin, the last day whose orders count
+    run, one = runner(shop), audience(experiment=ending(a=0.7))
+    shop.now = START
+    run.send(one)
+    before = len(run.fake().held)
+    shop.now = datetime(2026, 3, 8, 22, 30)
+    run.send(one)
+    assert len(run.fake().held) == before
+    shop.now = datetime(2026, 3, 8, 23, 30)
+    run.send(one)
+    assert len(run.fake().held) == 60
+
+
+def test_03_after_the_end_nobody_is_assigned_and_who_comes_is_sent_by_exactly_one_arm(runner: Make) -> None:
+    shop = shop_of(80)
+    late = {account: shop.members.pop(account) for account in sorted(shop.members)[40:]}
+    run, experiment = runner(shop), ending(a=0.35, b=0.35)
+    parts = [audience(arm, experiment=experiment, arms=[arm]) for arm in ("a", "b")]
+
+    def send() -> tuple[set[str], set[str]]:
+        for part in parts:
+            run.send(part)
+        return set(run.fake("a").held), set(run.fake("b").held)
+
+    before = send()
+    shop.members |= late
+    for days in (2, 2 + RESULTS_DAYS):
+        shop.now = START + day(days)
+        a, b = send()
+        assert a.isdisjoint(b)
+        assert ids(*late) <= a | b
+        assert before[0] <= a
+        assert before[1] <= b
+        assert len(a & ids(*late)) > 5 < len(b & ids(*late))
+    assert a | b == ids(*shop.accounts)
+    assert run.rows("select count(*) from state.publish.assignment") == [(40,)]
 
 
 # 4, 5
@@ -444,6 +521,57 @@ def test_11_only_declared_fields_leave_and_no_address_reaches_logs_errors_or_tab
 # 12
 
 
+def test_12_who_shows_other_values_than_acknowledged_is_drift_and_is_sent_again(runner: Make) -> None:
+    run = runner(shop_of(4))
+    run.fake().can_read_back = True
+    run.send()
+    run.fake().held[next(iter(ids("k001")))] = "edited by hand"
+    assert dict(run.send().drift) == {"changed": 1, "matching": 3}
+    assert run.rows("select members, fields from state.publish.drift where kind = 'changed' order by run_id desc")[
+        0
+    ] in [(1, "tier (1)"), (0, None)]
+    assert ("changed", 1, "tier (1)") in run.rows("select kind, members, fields from state.publish.drift")
+    report = run.send()
+    assert (report.plan.counts[Kind.UPDATE], dict(report.drift)) == (1, {"matching": 4})
+    assert set(run.fake().held.values()) == {"x"}
+    assert run.send().plan.operations == 0
+
+
+def test_12_whom_append_has_added_may_be_edited_there_and_is_only_counted(runner: Make) -> None:
+    run = runner(shop_of(2))
+    run.fake().can_read_back = True
+    run.send(audience(mode="append"))
+    run.fake().held[next(iter(ids("k001")))] = "edited by hand"
+    for _ in range(2):
+        report = run.send(audience(mode="append"))
+        assert (report.plan.operations, dict(report.drift)) == (0, {"changed": 1, "matching": 1})
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent", "shown", "is_same"),
+    [
+        ("decimal(18,2)", Decimal("12.50"), 12.5, True),
+        ("decimal(18,2)", Decimal("12.50"), "12.5", True),
+        ("decimal(18,2)", Decimal("1200.00"), 1200, True),
+        ("decimal(18,2)", Decimal("12.50"), "12.49", False),
+        ("double", 0.1, "0.1", True),
+        ("bigint", 100, "100", True),
+        ("bigint", 100, "a hundred", False),
+        ("boolean", True, "true", True),
+        ("boolean", True, False, False),
+        ("date", date(2026, 3, 1), "2026-03-01", True),
+        ("timestamp", datetime(2026, 3, 1, 9), "2026-03-01T09:00:00Z", True),
+        ("timestamp", datetime(2026, 3, 1, 9), "2026-03-01T10:00:00+01:00", True),
+        ("timestamp", datetime(2026, 3, 1, 9), "2026-03-01T09:00:01Z", False),
+        ("varchar", None, "", True),
+        ("varchar", "1.0", "1", False),
+    ],
+)
+def test_12_values_are_compared_by_what_they_mean(kind: str, sent: Any, shown: Any, is_same: bool) -> None:
+    types = {"field": kind}
+    assert (readback.comparable({"field": sent}, types) == readback.comparable({"field": shown}, types)) is is_same
+
+
 def test_12_what_was_accepted_but_not_applied_is_drift_and_is_sent_again(runner: Make) -> None:
     run = runner(shop_of(4))
     run.fake().can_read_back = True
@@ -592,3 +720,81 @@ def test_a_refusal_of_an_unknown_member_is_ignored(runner: Make) -> None:
     run = runner(shop_of(1))
     run.fakes["list"] = Confused(Random(1))
     assert run.send().outcome.acknowledged == 1
+
+
+# what is kept how long
+
+
+def outbox(run: Runner) -> list[tuple[str, str]]:
+    return run.rows("select distinct audience, state from state.publish.outbox order by all")
+
+
+def test_what_was_handed_over_is_forgotten_after_30_days_by_whichever_audience_sends_next(runner: Make) -> None:
+    shop = shop_of(3)
+    run = runner(shop)
+    run.fake("first").refused = ids("k002")
+    run.send(audience("first"))
+    assert outbox(run) == [("first", "acknowledged"), ("first", "refused")]
+    shop.now = START + day(30)
+    run.send(audience("second"))
+    assert outbox(run) == [("first", "acknowledged"), ("first", "refused"), ("second", "acknowledged")]
+    shop.now = START + day(30.01)
+    run.send(audience("second"))
+    assert outbox(run) == [("second", "acknowledged")]
+    # What the destination holds is still known, and nothing is sent twice for it.
+    run.fake("first").refused = set()
+    assert run.send(audience("first")).plan.counts[Kind.ADD] == 1
+    assert len(run.rows("select 1 from state.publish.delivered where audience = 'first'")) == 3
+
+
+def test_an_unanswered_operation_is_kept_until_it_is_answered(runner: Make) -> None:
+    class Silent(Fake):
+        def send(self, batch: Batch) -> Answer:
+            raise Unanswered("time-out")
+
+    shop = shop_of(2)
+    run = runner(shop)
+    run.fakes["list"] = Silent(Random(1))
+    run.send()
+    shop.now = START + day(40)
+    run.send(audience("another"))
+    assert ("list", "unknown") in outbox(run)
+    run.fakes["list"] = Fake(Random(1))
+    run.send()
+    shop.now = START + day(41)
+    run.send(audience("another"))
+    assert run.rows("select distinct state from state.publish.outbox where audience = 'list'") == [("acknowledged",)]
+
+
+def test_a_plan_held_for_approval_keeps_its_operations_until_another_replaces_it(runner: Make) -> None:
+    shop = shop_of(20)
+    run = runner(shop)
+    guarded = audience(guards=GUARDS)
+    run.send(guarded)
+    for account in list(shop.members)[:8]:
+        del shop.members[account]
+    held = run.send(guarded)
+    shop.now = START + day(40)
+    run.send(audience("another"))
+    assert ("list", "held") in outbox(run)
+    run.send(guarded, approved=held.plan.digest)
+    assert ("list", "held") not in outbox(run)
+
+
+def test_a_dead_letter_goes_30_days_after_it_was_resolved_and_never_before(runner: Make) -> None:
+    shop = shop_of(2)
+    run = runner(shop)
+    run.fake().refused = ids("k001")
+    run.send()
+    letters = "select times, resolved_at is not null from state.publish.dead_letter"
+    shop.now = START + day(90)
+    run.send()
+    assert run.rows(letters) == [(2, False)]
+    run.fake().refused = set()
+    run.send()
+    shop.now = START + day(120)
+    run.send()
+    assert run.rows(letters) == [(2, True)]
+    shop.now = START + day(120.01)
+    run.send()
+    assert run.rows(letters) == []

@@ -20,7 +20,8 @@ shown as (
         runs.as_of,
         drift.kind,
         drift.members,
-        drift.read_at
+        drift.read_at,
+        drift.fields
     from drift
     inner join runs on drift.run_id = runs.run_id
 
@@ -36,6 +37,7 @@ final as (
         cast(kind as {{ type_string() }}) as kind,
         cast(members as bigint) as members,
         cast(read_at as timestamp) as read_at,
+        cast(fields as {{ type_string() }}) as fields,
         {{ as_of_date() }} as as_of_date
     from shown
 

@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, cast
 
@@ -43,6 +43,7 @@ ROWS_AT_ONCE = 20_000
 GIVE_UP_AFTER = 3
 """Batches in a row without an answer, after which the destination is left alone until the next run."""
 OUTBOX_DAYS = 30
+"""How long what was handed over, and letters that are dead no longer, are kept."""
 
 
 @dataclass(frozen=True)
@@ -545,6 +546,33 @@ def record_decisions(con: duckdb.DuckDBPyConnection, audience: Audience, run_id:
             and coalesce(a.customer_key, d.customer_key) = d.customer_key
         """,
         {"audience": audience.name, "now": now, "run_id": run_id},
+    )
+
+
+def purge(con: duckdb.DuckDBPyConnection, now: datetime) -> None:
+    """Forget what was handed over OUTBOX_DAYS ago, of every audience; in the caller's transaction.
+
+    What stays: runs under way and plans held for approval; operations without an answer, as long as their member is
+    unknown; dead letters that nothing resolved. What the destination holds stands in `delivered`, not here.
+    """
+    con.execute(
+        """
+        delete from state.publish.outbox as o
+        using state.publish.run as r
+        where
+            o.run_id = r.run_id and o.audience = r.audience
+            and r.status in ('done', 'incomplete', 'superseded')
+            and coalesce(r.finished_at, r.started_at) < cast($before as timestamp)
+            and not (o.state = 'unknown' and exists (
+                select 1 from state.publish.delivered as d
+                where d.audience = o.audience and d.member_key = o.member_key and d.state = 'unknown'
+            ))
+        """,
+        {"before": now - timedelta(days=OUTBOX_DAYS)},
+    )
+    con.execute(
+        "delete from state.publish.dead_letter where resolved_at < cast($before as timestamp)",
+        {"before": now - timedelta(days=OUTBOX_DAYS)},
     )
 
 

@@ -8,16 +8,16 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
 import duckdb
 
-from ritorno.audiences import delivery, planner
+from ritorno.audiences import delivery, planner, readback
 from ritorno.audiences.delivery import AnyStore, Delivery, Outcome, Retries, no_stop
 from ritorno.audiences.destinations.base import Destination, Kind
 from ritorno.audiences.exposures import Audience
-from ritorno.audiences.planner import Plan, Strategy
+from ritorno.audiences.planner import Plan, Strategy, Today
 from ritorno.audiences.store import transaction
 from ritorno.errors import CheckFailed
 
@@ -61,6 +61,8 @@ class Engine:
         store: where the publish state stands.
         destination: where to.
         clock: the moment of sending, in UTC without zone.
+        zone: business time: in it an experiment's end date is a day.
+        results_days: how long an experiment's orders count after its end (campaign_window_days).
         checkpoint: called between every two steps; tests crash there.
     """
 
@@ -71,6 +73,8 @@ class Engine:
     clock: Callable[[], datetime]
     build: Build = field(default_factory=Build)
     hmac_key: bytes | None = None
+    zone: tzinfo = UTC
+    results_days: int = 0
     field_types: Mapping[str, str] = field(default_factory=dict)
     retries: Retries = field(default_factory=Retries)
     strategy: Strategy = field(default_factory=Strategy)
@@ -110,11 +114,11 @@ class Engine:
                     f"See ritorno plan {self.audience.name}; the plan of now is {plan.digest}"
                 )
             stopped = bool(plan.trips) and approved is None
-            if not stopped or plan.forced:
-                self._begin(plan, run_id, now, stopped, approved is not None)
-            else:
-                with transaction(self.con):
-                    delivery.record_decisions(self.con, self.audience, run_id, now)
+            with transaction(self.con):
+                if not stopped or plan.forced:
+                    self._begin(plan, run_id, now, stopped, approved is not None)
+                delivery.record_decisions(self.con, self.audience, run_id, now)
+                delivery.purge(self.con, now)
         self.release()
         if stopped:
             return self._stopped(plan, run_id, now)
@@ -159,6 +163,7 @@ class Engine:
             self.destination.max_batch,
             now,
             hmac_key=self.hmac_key,
+            today=Today(now.replace(tzinfo=UTC).astimezone(self.zone).date(), self.results_days),
             strategy=self.strategy,
         )
 
@@ -179,11 +184,9 @@ class Engine:
         )
 
     def _begin(self, plan: Plan, run_id: str, now: datetime, stopped: bool, approved: bool) -> None:
-        """Write everything down in one transaction; after it the run is under way, killed or not."""
-        with transaction(self.con):
-            self._record(plan, run_id, now, "sending", None, approved=approved, only_forced=stopped)
-            delivery.record_operations(self.con, plan, run_id, now, state="planned", only_forced=stopped)
-            delivery.record_decisions(self.con, self.audience, run_id, now)
+        """Write the plan down, in the caller's transaction; after it the run is under way, killed or not."""
+        self._record(plan, run_id, now, "sending", None, approved=approved, only_forced=stopped)
+        delivery.record_operations(self.con, plan, run_id, now, state="planned", only_forced=stopped)
 
     def _stopped(self, plan: Plan, run_id: str, now: datetime) -> Report:
         """A guard tripped: what nothing may stop leaves, the rest is kept for approval."""
@@ -245,80 +248,7 @@ class Engine:
         return left
 
     def _read_back(self, run_id: str) -> Mapping[str, int]:
-        """Hold what the destination shows against what it acknowledged; who is missing is sent again next time."""
-        shown = self.destination.read_back(self.audience.name)
-        if shown is None:
-            return {}
-        con, now = self.con, self.clock()
-        con.execute("create or replace table work.shown (member_id varchar)")
-        chunk: list[list[str]] = []
-        for member in shown:
-            chunk.append([member.member_id])
-            if len(chunk) >= delivery.ROWS_AT_ONCE:
-                planner.insert_texts(con, "work.shown", ("member_id",), chunk)
-                chunk = []
-        planner.insert_texts(con, "work.shown", ("member_id",), chunk)
-        self.checkpoint("read_back")
-        key = {"audience": self.audience.name}
-        with self.store.attached(con), transaction(con):
-            con.execute(
-                """
-                create or replace temp table compared as
-                with ours as (
-                    select d.member_key, m.member_id, d.state
-                    from state.publish.delivered as d inner join state.pii.member as m on d.member_key = m.member_key
-                    where d.audience = $audience
-                ),
-                removed as (
-                    select distinct o.member_id from work.ops as o
-                    inner join folded as f on o.member_key = f.member_key
-                    where o.kind <= 1 and f.state = 'acknowledged'
-                )
-                select
-                    o.member_key, s.member_id,
-                    case
-                        when s.member_id is null and o.state = 'present' then 'missing'
-                        when s.member_id is null then 'unanswered'
-                        when o.member_id is not null then 'matching'
-                        when r.member_id is not null then 'lingering'
-                        else 'foreign'
-                    end as kind
-                from ours as o
-                full outer join (select distinct member_id from work.shown) as s on o.member_id = s.member_id
-                left join removed as r on s.member_id = r.member_id
-                """,
-                key,
-            )
-            con.execute(
-                f"update state.publish.delivered as d set state = 'unknown', unknown_kind = {int(Kind.ADD)} "
-                "from compared as c where d.audience = $audience and d.member_key = c.member_key "
-                "and c.kind = 'missing'",
-                key,
-            )
-            self._take_back_lingering(now, run_id)
-            counts = dict(
-                con.execute("select kind, count(*) from compared where kind != 'unanswered' group by 1").fetchall()
-            )
-            for kind in ("missing", "lingering", "foreign", "matching"):
-                con.execute(
-                    "insert into state.publish.drift values (?, ?, ?, ?, ?)",
-                    [run_id, self.audience.name, kind, counts.get(kind, 0), now],
-                )
-        return counts
-
-    def _take_back_lingering(self, now: datetime, run_id: str) -> None:
-        """Who was removed and is still there is unknown, so that the removal is asserted again."""
-        lingering = """
-            from work.ops as o inner join compared as c on o.member_id = c.member_id
-            where o.kind <= 1 and c.kind = 'lingering'
-        """
-        self.con.execute(
-            "insert into state.pii.member select o.member_key, $audience, o.member_id, o.address_kind, o.value, $now "
-            f"{lingering}",
-            {"audience": self.audience.name, "now": now},
-        )
-        self.con.execute(
-            "insert into state.publish.delivered select $audience, o.member_key, o.customer_key, 'unknown', o.kind, "
-            f"null, null, $now, null, $run_id {lingering}",
-            {"audience": self.audience.name, "now": now, "run_id": run_id},
-        )
+        return readback.read_back(
+            self.con, self.store, self.destination, self.audience, self.field_types, run_id, self.clock(),
+            self.checkpoint,
+        )  # fmt: skip

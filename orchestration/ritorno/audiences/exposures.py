@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -123,11 +123,26 @@ class AudienceMeta(_Strict):
 
 @dataclass(frozen=True)
 class Experiment:
-    """The experiment of the audience's segment: its arms by share, `holdout` among them by that name."""
+    """The experiment of the audience's segment.
+
+    Attributes:
+        key: its name.
+        salt: of its buckets.
+        arms: its arms by share, `holdout` among them by that name.
+        end_date: the last business day on which anybody is assigned.
+    """
 
     key: str
     salt: str
     arms: Mapping[str, float]
+    end_date: date | None = None
+
+    @property
+    def variants(self) -> Mapping[str, float]:
+        """The arms that are no holdout, their shares made to add up to 1: who is dealt to them when it has ended."""
+        shares = {arm: share for arm, share in self.arms.items() if arm != HOLDOUT}
+        total = sum(shares.values())
+        return {arm: share / total for arm, share in shares.items()} if total else shares
 
 
 @dataclass(frozen=True)
@@ -174,7 +189,14 @@ class Audience:
             "meta": self.meta.model_dump(mode="json", by_alias=True),
             "segment": self.segment,
             "experiment": (
-                [self.experiment.key, self.experiment.salt, dict(self.experiment.arms)] if self.experiment else None
+                [
+                    self.experiment.key,
+                    self.experiment.salt,
+                    dict(self.experiment.arms),
+                    str(self.experiment.end_date),
+                ]
+                if self.experiment
+                else None
             ),
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
@@ -279,11 +301,12 @@ def _experiment(file: str, name: str, segment: Mapping[str, Any]) -> Experiment 
             str(declared["key"]),
             str(declared["salt"]),
             {str(arm): float(share) for arm, share in declared["arms"].items()},
+            date.fromisoformat(str(declared["end_date"])[:10]) if declared.get("end_date") else None,
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UnusableInput(
             f"{segment['original_file_path']}: segment {segment['name']} (audience {name} in {file}): experiment: "
-            f"needs key, salt and arms with shares ({type(error).__name__}: {error})"
+            f"needs key, salt and arms with shares, and a day as end_date ({type(error).__name__}: {error})"
         ) from None
     if abs(sum(experiment.arms.values()) - 1) > 1e-9:
         raise UnusableInput(

@@ -28,7 +28,10 @@ _TABLES: Mapping[str, tuple[str, str]] = {
         "run_id varchar, audience varchar, position integer, reason varchar, detail varchar, customers bigint",
         "publish.exclusion",
     ),
-    "drift": ("run_id varchar, audience varchar, kind varchar, members bigint, read_at timestamp", "publish.drift"),
+    "drift": (
+        "run_id varchar, audience varchar, kind varchar, members bigint, read_at timestamp, fields varchar",
+        "publish.drift",
+    ),
 }
 OUTPUTS = tuple(f"{SCHEMA}.{name}" for name in _TABLES)
 
@@ -45,7 +48,8 @@ def run(context: StepContext) -> dict[str, Any]:
     ensure(context.warehouse)
     figures: dict[str, Any] = {}
     for name, rows in _read(context).items():
-        context.warehouse.execute(f"delete from {SCHEMA}.{name}")
+        # Anew: a warehouse that an older version built lacks the columns that came since.
+        context.warehouse.execute(f"create or replace table {SCHEMA}.{name} ({_TABLES[name][0]})")
         if rows:
             marks = ", ".join("?" * len(rows[0]))
             context.warehouse.executemany(f"insert into {SCHEMA}.{name} values ({marks})", rows)
@@ -62,11 +66,18 @@ def _read(context: StepContext) -> dict[str, list[Any]]:
         if known.fetchone() is None:
             return nothing
         sent = "select run_id from publish.run where as_of < ? and status not in ('planned', 'superseded', 'sending')"
+        # A state that nothing was sent from since an update isn't migrated yet, and is only read here.
+        there = set(con.execute("select table_name, column_name from duckdb_columns() where schema_name = 'publish'")
+                    .fetchall())  # fmt: skip
+
+        def shown(table: str, columns: str) -> str:
+            name = table.removeprefix("publish.")
+            wanted = [column.split()[0] for column in columns.split(", ")]
+            return ", ".join(column if (name, column) in there else f"null as {column}" for column in wanted)
+
         return {
             name: con.execute(
-                f"select {', '.join(column.split()[0] for column in columns.split(', '))} from {table} "
-                f"where run_id in ({sent}) order by all",
-                [context.as_of],
+                f"select {shown(table, columns)} from {table} where run_id in ({sent}) order by all", [context.as_of]
             ).fetchall()
             for name, (columns, table) in _TABLES.items()
         }

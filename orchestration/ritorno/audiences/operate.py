@@ -279,6 +279,8 @@ def opened(
                     clock=_from(now),
                     build=Build(published.run_id, published.as_of) if published else Build(),
                     hmac_key=key,
+                    zone=context.zone,
+                    results_days=int(context.policy["campaign_window_days"]),
                     field_types=types,
                     retries=Retries(),
                     release=release,

@@ -9,7 +9,8 @@ import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from enum import Enum
 from typing import Any
 
 import duckdb
@@ -18,7 +19,7 @@ import pyarrow as pa
 from ritorno import sql
 from ritorno.audiences import consent
 from ritorno.audiences.destinations.base import Kind
-from ritorno.audiences.exposures import HOLDOUT, Audience
+from ritorno.audiences.exposures import HOLDOUT, Audience, Experiment
 from ritorno.errors import UnusableInput
 from ritorno.segments import experiments
 
@@ -39,7 +40,45 @@ WATERFALL = (
 FORCED = ("erased", "suppressed", "withdrawn", "expired")
 """Removals that go through any guard."""
 
+RELEASED = "released"
+"""Detail of the decision about somebody wanted who was held out until their experiment's results were closed."""
+
 Normalise = Callable[[str, str], str | None]
+
+
+class Phase(Enum):
+    """How far an experiment is on the business day of sending."""
+
+    RUNNING = "running"
+    """Up to its end date: whoever is eligible is assigned."""
+    COUNTING = "counting"
+    """Orders of those assigned still count: arms stand, the holdout is held out, and nobody is assigned any more."""
+    CLOSED = "closed"
+    """Its results are closed: nobody is held out."""
+
+
+@dataclass(frozen=True)
+class Today:
+    """The business day of sending, and how long an experiment's orders count after its end.
+
+    Attributes:
+        day: in business time; None where there is no calendar: then no experiment ends.
+        results_days: policy `campaign_window_days`, as the mart campaign_results counts.
+    """
+
+    day: date | None = None
+    results_days: int = 0
+
+    def counts_until(self, experiment: Experiment) -> date | None:
+        """The last day whose orders count; until its end nobody of the holdout is sent."""
+        return experiment.end_date + timedelta(days=self.results_days) if experiment.end_date else None
+
+    def phase(self, experiment: Experiment) -> Phase:
+        """How far it is."""
+        end, until = experiment.end_date, self.counts_until(experiment)
+        if self.day is None or end is None or until is None or self.day <= end:
+            return Phase.RUNNING
+        return Phase.COUNTING if self.day <= until else Phase.CLOSED
 
 
 @dataclass(frozen=True)
@@ -82,6 +121,8 @@ class Plan:
         forced: how many of them go through any guard.
         exclusions: (reason, detail, customers) in waterfall order.
         trips: guards that stop it.
+        released: customers wanted now who were held out until their experiment was closed.
+        note: where the experiment is at its end, what follows.
     """
 
     audience: Audience
@@ -93,6 +134,8 @@ class Plan:
     forced: int
     exclusions: Sequence[tuple[str, str, int]]
     trips: Sequence[GuardTrip]
+    released: int = 0
+    note: str | None = None
 
     @property
     def operations(self) -> int:
@@ -118,6 +161,7 @@ def make_plan(
     now: datetime,
     *,
     hmac_key: bytes | None = None,
+    today: Today | None = None,
     strategy: Strategy | None = None,
 ) -> Plan:
     """Plan: fills work.decided (a row per customer of the segment) and work.ops (a row per operation).
@@ -129,12 +173,13 @@ def make_plan(
         max_batch: the most members of a batch.
         now: the moment of sending, in UTC without zone.
         hmac_key: of the suppression list; needed as soon as there is one.
+        today: by which experiments end.
         strategy: for tests.
 
     Raises:
         UnusableInput: the suppression list can't be read with this key: nobody is sent.
     """
-    strategy = strategy or Strategy()
+    strategy, today = strategy or Strategy(), today or Today()
     if len(audience.address_kinds) == 0:  # pragma: no cover  every channel has kinds
         raise UnusableInput(f"audience {audience.name}: nothing identifies a person there")
     _known(con, audience, strategy)
@@ -142,9 +187,9 @@ def make_plan(
     _standing(con, audience, now, strategy)
     _suppressed(con, hmac_key)
     _member_ids(con, audience, normalise, strategy)
-    _decide(con, audience, now)
+    _decide(con, audience, now, today)
     _operations(con, audience, now, max_batch, strategy)
-    return _summary(con, audience)
+    return _summary(con, audience, today)
 
 
 def _run(con: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
@@ -284,7 +329,7 @@ def _member_ids(con: duckdb.DuckDBPyConnection, audience: Audience, normalise: N
         insert_texts(con, "work.member_ids", ("kind", "value", "member_id"), rows)
 
 
-def _decide(con: duckdb.DuckDBPyConnection, audience: Audience, now: datetime) -> None:
+def _decide(con: duckdb.DuckDBPyConnection, audience: Audience, now: datetime, today: Today) -> None:
     """work.decided: every customer of the segment, wanted or the first reason why not."""
     by_customer = audience.meta.key == "customer_key"
     own_key = "m.kind = 'customer_key' and s.customer_key = m.value"
@@ -309,11 +354,18 @@ def _decide(con: duckdb.DuckDBPyConnection, audience: Audience, now: datetime) -
             inner join work.member_ids as m on {own_key if by_customer else its_address}
             where s.standing = 'permitted' and s.is_current and m.member_id is not null
         ),
+        -- nearly everybody has one address, and a window over a million people takes seconds
+        several as (
+            select customer_key from usable group by customer_key having count(*) > 1
+        ),
         chosen as (
-            select *
-            from usable
+            select u.* from usable as u anti join several as m on u.customer_key = m.customer_key
+            union all
+            select u.*
+            from usable as u semi join several as m on u.customer_key = m.customer_key
             qualify row_number() over (
-                partition by customer_key order by last_seen_at desc nulls last, node_key nulls last, value, kind
+                partition by u.customer_key
+                order by u.last_seen_at desc nulls last, u.node_key nulls last, u.value, u.kind
             ) = 1
         ),
         standings as (
@@ -329,7 +381,7 @@ def _decide(con: duckdb.DuckDBPyConnection, audience: Audience, now: datetime) -
             from work.standing
             group by customer_key
         ),
-        reached as (
+        alone as materialized (
             select
                 p.customer_key, p.segment_reason, p.fields, c.kind, c.value, c.member_id,
                 case
@@ -339,13 +391,6 @@ def _decide(con: duckdb.DuckDBPyConnection, audience: Audience, now: datetime) -
                     when u.customer_key is not null then 'suppressed'
                     when coalesce(s.standing, 'no_address') != 'permitted' then 'no_consented_address'
                     when c.member_id is null then 'unusable_address'
-                    when row_number() over (
-                        partition by
-                            c.member_id,
-                            not p.is_known or e.customer_key is not null or d.customer_key is not null
-                            or u.customer_key is not null
-                        order by p.customer_key
-                    ) > 1 then 'same_address'
                 end as reason,
                 case when coalesce(s.standing, 'no_address') != 'permitted' then coalesce(s.standing, 'no_address')
                     else '' end as detail
@@ -356,7 +401,18 @@ def _decide(con: duckdb.DuckDBPyConnection, audience: Audience, now: datetime) -
             left join inputs.deleted_customers as d on p.customer_key = d.customer_key
             left join work.erased as e on p.customer_key = e.customer_key
         ),
-        {_arms(audience)}
+        first_of_several as (
+            select member_id, min(customer_key) as customer_key
+            from alone where reason is null group by member_id having count(*) > 1
+        ),
+        reached as (
+            select
+                a.* exclude (reason),
+                case when a.reason is null and a.customer_key > f.customer_key then 'same_address' else a.reason end
+                    as reason
+            from alone as a left join first_of_several as f on a.member_id = f.member_id
+        ),
+        {_arms(audience, today)}
         contacts as (
             select coalesce(a.customer_key, l.customer_key) as customer_key, count(*) as contacts
             from state.publish.contact_ledger as l
@@ -379,6 +435,7 @@ def _decide(con: duckdb.DuckDBPyConnection, audience: Audience, now: datetime) -
             case
                 when r.reason = 'no_consented_address' then r.detail
                 when r.reason is null and r.arm not in ({_texts(audience.sent_arms)}) then r.arm
+                when r.reason is null and r.is_released then '{RELEASED}'
                 else ''
             end as detail,
             t.customer_key is not null as is_there
@@ -402,17 +459,24 @@ def _arm_parameters(audience: Audience) -> dict[str, str]:
     return {"salt": audience.experiment.salt, "experiment": audience.experiment.key} if audience.experiment else {}
 
 
-def _arms(audience: Audience) -> str:
-    """The CTE `assigned`: the recorded arm, of several (merged customers) the oldest, else the one of the bucket."""
-    if audience.experiment is None:
+def _arms(audience: Audience, today: Today) -> str:
+    """The CTE `assigned`: the recorded arm, of several (merged customers) the oldest, else the one of the bucket.
+
+    After the end nobody is assigned. Who comes, and when the results are closed who was held out, is dealt to the other
+    arms by a bucket of its own, so that of two audiences with an arm each exactly one sends them.
+    """
+    experiment = audience.experiment
+    if experiment is None:
         return """assigned as (
-            select *, cast(null as integer) as bucket, cast(null as varchar) as arm, false as is_new_arm from reached
+            select
+                *, cast(null as integer) as bucket, cast(null as varchar) as arm, false as is_new_arm,
+                false as is_released
+            from reached
         ),"""
-    branches = " ".join(
-        f"when bucket < {buckets.stop} then {_texts([arm])}"
-        for arm, buckets in experiments.ranges(audience.experiment.arms).items()
-        if len(buckets)
-    )
+    phase = today.phase(experiment)
+    arm, dealt = _branches("bucket", experiment.arms), _branches("later_bucket", experiment.variants)
+    released = f"coalesce(r.arm = '{HOLDOUT}', false)" if phase is Phase.CLOSED else "false"
+    taken = f"coalesce(r.arm, {arm})" if phase is Phase.RUNNING else f"coalesce(r.arm, {dealt})"
     return f"""recorded as (
             select
                 coalesce(a.customer_key, s.customer_key) as customer_key,
@@ -423,15 +487,29 @@ def _arms(audience: Audience) -> str:
             group by 1
         ),
         bucketed as (
-            select reached.*, {experiments.bucket_sql("$salt", "reached.customer_key")} as bucket from reached
+            select
+                reached.*, {experiments.bucket_sql("$salt", "reached.customer_key")} as bucket,
+                {experiments.bucket_sql("$salt || ' after its end'", "reached.customer_key")} as later_bucket
+            from reached
         ),
         assigned as (
             select
-                b.* exclude (bucket), b.bucket,
-                case when b.reason is null then coalesce(r.arm, case {branches} end) end as arm,
-                b.reason is null and r.arm is null as is_new_arm
+                b.* exclude (bucket, later_bucket), b.bucket,
+                case when b.reason is null then case when {released} then {dealt} else {taken} end end as arm,
+                b.reason is null and r.arm is null and {str(phase is Phase.RUNNING).lower()} as is_new_arm,
+                {released} as is_released
             from bucketed as b left join recorded as r on b.customer_key = r.customer_key
         ),"""
+
+
+def _branches(bucket: str, shares: Mapping[str, float]) -> str:
+    """The arm that a bucket falls into, as SQL."""
+    branches = " ".join(
+        f"when {bucket} < {buckets.stop} then {_texts([arm])}"
+        for arm, buckets in experiments.ranges(shares).items()
+        if len(buckets)
+    )
+    return f"case {branches} end" if branches else "null"
 
 
 def _operations(
@@ -544,21 +622,33 @@ def _operations(
             union all
             select * from of_new
         ),
-        ranked as (
-            select
-                *, row_number() over (partition by customer_key, kind order by member_id) as rank,
-                count(*) over (partition by customer_key) > 1 as has_others
-            from all_ops
+        -- as above: most people have one operation
+        several as (
+            select customer_key from all_ops group by customer_key having count(*) > 1
         ),
-        cut as (
+        ranked as (
+            select o.*, 1 as rank, false as has_others
+            from all_ops as o anti join several as m on o.customer_key = m.customer_key
+            union all
+            select
+                o.*, row_number() over (partition by o.customer_key, o.kind order by o.member_id) as rank,
+                true as has_others
+            from all_ops as o semi join several as m on o.customer_key = m.customer_key
+        ),
+        cut as materialized (
             select *, (row_number() over (partition by kind, rank order by member_id) - 1) // {max_batch} as chunk
             from ranked
+        ),
+        batches as (
+            select
+                kind, rank, chunk, cast(row_number() over (order by kind, rank, chunk) as integer) as batch_no
+            from (select distinct kind, rank, chunk from cut)
         )
         select
-            cast(dense_rank() over (order by kind, rank, chunk) as integer) as batch_no, kind, customer_key,
+            batch_no, kind, customer_key,
             coalesce(member_key, cast(uuid() as varchar)) as member_key, member_id, address_kind, value, fields,
             case when kind > 1 then md5(fields) end as payload_hash, is_forced, reason, is_new, has_others
-        from cut
+        from cut inner join batches using (kind, rank, chunk)
         order by batch_no, member_id
         """,
         {
@@ -568,7 +658,7 @@ def _operations(
     )
 
 
-def _summary(con: duckdb.DuckDBPyConnection, audience: Audience) -> Plan:
+def _summary(con: duckdb.DuckDBPyConnection, audience: Audience, today: Today) -> Plan:
     row = con.execute(
         """
         select
@@ -578,6 +668,7 @@ def _summary(con: duckdb.DuckDBPyConnection, audience: Audience) -> Plan:
             count(*) filter (where kind = 3), count(*) filter (where is_forced),
             count(*) filter (where kind = 1 and not is_forced and reason != 'unanswered'),
             count(*) filter (where is_new),
+            (select count(*) from work.decided where reason is null and detail = 'released'),
             sha256(coalesce(string_agg(
                 md5(concat_ws('|', cast(kind as varchar), customer_key, member_id, coalesce(payload_hash, ''))), ''
                 order by kind, member_id, customer_key
@@ -586,10 +677,11 @@ def _summary(con: duckdb.DuckDBPyConnection, audience: Audience) -> Plan:
         """
     ).fetchone()
     assert row is not None
-    members, wanted, baseline, erase, remove, update, add, forced, unforced_removals, new, content = row
+    members, wanted, baseline, erase, remove, update, add, forced, unforced_removals, new, released, content = row
     exclusions = con.execute(
         "select reason, detail, count(*) from work.decided where reason is not null group by all"
     ).fetchall()
+    held_out = sum(customers for reason, _, customers in exclusions if reason == "held_out")
     text = f"{audience.name}|{audience.definition_hash}|{content}"
     return Plan(
         audience=audience,
@@ -601,7 +693,23 @@ def _summary(con: duckdb.DuckDBPyConnection, audience: Audience) -> Plan:
         forced=forced,
         exclusions=sorted(exclusions, key=lambda one: (WATERFALL.index(one[0]), one[1])),
         trips=guard_trips(audience, members, wanted, baseline, new, unforced_removals),
+        released=released,
+        note=experiment_note(audience.experiment, today, held_out, released) if audience.experiment else None,
     )
+
+
+def experiment_note(experiment: Experiment, today: Today, held_out: int, released: int) -> str | None:
+    """What a person should know of an experiment that has ended."""
+    phase, until = today.phase(experiment), today.counts_until(experiment)
+    ended = f"Experiment {experiment.key} ended on {experiment.end_date}"
+    if phase is Phase.COUNTING:
+        return (
+            f"{ended}: nobody is assigned any more; orders count until {until}, so its {held_out:,} held out "
+            "stay so until then"
+        )
+    if phase is Phase.CLOSED:
+        return f"{ended} and its results are closed since {until}: nobody is held out any more, {released:,} released"
+    return None
 
 
 def guard_trips(

@@ -11,7 +11,7 @@ that a reader of the state store never waits long, and a killed engine leaves a 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -105,7 +105,8 @@ TABLES: Mapping[str, Table] = {
         },
     ),
     "publish.outbox": Table(
-        "One row per operation of a run, written before anything leaves; kept for 30 days.",
+        "One row per operation of a run, written before anything leaves; gone with the first send of any audience 30 "
+        "days after its run ended, unless it is still unanswered or held for approval.",
         {
             "run_id": ("varchar not null", "The run."),
             "audience": ("varchar not null", "The audience."),
@@ -156,7 +157,8 @@ TABLES: Mapping[str, Table] = {
         },
     ),
     "publish.dead_letter": Table(
-        "One row per audience, member and kind of operation that the destination refused for good.",
+        "One row per audience, member and kind of operation that the destination refused for good; gone at the first "
+        "send of any audience 30 days after it was resolved.",
         {
             "audience": ("varchar not null", "The audience."),
             "customer_key": ("varchar not null", "The person."),
@@ -217,11 +219,12 @@ TABLES: Mapping[str, Table] = {
             "audience": ("varchar not null", "The audience."),
             "kind": (
                 "varchar not null",
-                "missing (acknowledged but not there), lingering (removed but still there), foreign (never ours), "
-                "matching.",
+                "missing (acknowledged but not there), changed (there with other values than acknowledged), lingering "
+                "(removed but still there), foreign (never ours), matching.",
             ),
             "members": ("bigint not null", "How many."),
             "read_at": ("timestamp not null", "When it was read back (UTC)."),
+            "fields": ("varchar", "Of changed: which fields, with how many members each; no values."),
         },
     ),
     "pii.erasing": Table(
@@ -251,18 +254,25 @@ PERSONAL = frozenset({("pii.member", "member_id"), ("pii.member", "value"), ("pi
 _SECOND_VERSION = ("publish.erased", "pii.erasing")
 
 
-def _create(names: Iterable[str]) -> str:
+_ADDED = frozenset({("publish.drift", "fields")})
+"""Columns that a later version added."""
+
+
+def _create(names: Iterable[str], without: Collection[tuple[str, str]] = ()) -> str:
     statements = ["create schema if not exists {db}.pii"]
     for name in names:
         table = TABLES[name]
-        columns = ", ".join(f"{column} {kind}" for column, (kind, _) in table.columns.items())
+        columns = ", ".join(
+            f"{column} {kind}" for column, (kind, _) in table.columns.items() if (name, column) not in without
+        )
         statements.append(f"create table {{db}}.{name} ({columns})")
     return ";\n".join(statements)
 
 
 MIGRATIONS: tuple[tuple[int, str, str], ...] = (
-    (1, "the publish state", _create(name for name in TABLES if name not in _SECOND_VERSION)),
+    (1, "the publish state", _create((name for name in TABLES if name not in _SECOND_VERSION), without=_ADDED)),
     (2, "erasure", _create(_SECOND_VERSION)),
+    (3, "drift of fields", "alter table {db}.publish.drift add column fields varchar"),
 )
 """(version, name, SQL with {db} for the catalog). Never change one that was released: add another."""
 

@@ -30,6 +30,8 @@ def show_plan(home: Home, name: str) -> int:
                   f"mode {audience.meta.mode}", markup=False)  # fmt: skip
     console.print(_waterfall(plan))
     console.print(_changes(plan))
+    if plan.note:
+        console.print(plan.note, markup=False)
     if sample:
         table = Table(title="Sample", title_justify="left", title_style="bold")
         for column in ("operation", "customer_key", "because"):
@@ -119,9 +121,7 @@ def print_report(name: str, report: Report) -> None:
         if any(trip.guard == "empty" for trip in plan.trips) and not plan.members:
             typer.echo("  an empty segment is an error: see ritorno status, and the segment's model", err=True)
         typer.echo(f"  look: ritorno plan {name}; then: ritorno approve {plan.digest}", err=True)
-    drift = {
-        kind: count for kind, count in report.drift.items() if kind in ("missing", "lingering", "foreign") and count
-    }
+    drift = {kind: count for kind, count in report.drift.items() if kind != "matching" and count}
     if drift:
         shown = ", ".join(f"{count:,} {kind}" for kind, count in drift.items())
         typer.echo(f"  read back: {shown} (table publish.drift)", err=True)

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import traceback
 from collections.abc import Iterator
+from decimal import Decimal
 
 import pytest
 
@@ -20,6 +21,7 @@ from ritorno.audiences.destinations.base import (
     SendError,
     Unanswered,
 )
+from ritorno.audiences.readback import comparable
 from tests.audiences.destinations.cases import AUDIENCE, Case
 
 KEY = iter(range(1_000_000))
@@ -132,6 +134,26 @@ def test_what_is_read_back_is_what_is_there(case: Case, place: Destination) -> N
     assert found == case.seen() if case.back_has_fields else set(found) == set(case.seen())
     if not case.one_list:
         assert list(place.read_back("another_audience") or ()) == []
+
+
+def test_the_values_read_back_are_those_that_were_sent_if_it_says_that_it_reads_fields(
+    case: Case, place: Destination
+) -> None:
+    assert getattr(place, "reads_fields", False) is (case.reads_back and case.back_has_fields)
+    if not getattr(place, "reads_fields", False):
+        return
+    one, two = case.member(1), Member(case.member_id(2), dict.fromkeys(case.fields(2)))
+    place.send(batch(Kind.ADD, one, two))
+    kinds = {int: "bigint", float: "double", bool: "boolean", Decimal: "decimal(18,2)"}
+    types = {name: kinds.get(type(value), "varchar") for name, value in case.fields(1).items()}
+    sent = {member.member_id: comparable(member.fields, types) for member in (one, two)}
+
+    def shown() -> dict[str, str]:
+        return {member.member_id: comparable(member.fields, types) for member in place.read_back(AUDIENCE) or ()}
+
+    assert shown() == sent
+    place.send(batch(Kind.UPDATE, Member(one.member_id, case.fields(77))))  # as an edit by somebody else
+    assert {member_id for member_id, values in shown().items() if values != sent[member_id]} == {one.member_id}
 
 
 def test_a_second_object_goes_on_where_the_first_ended(case: Case, place: Destination) -> None:

@@ -135,7 +135,11 @@ class Destination(Protocol):
         ...
 
     def read_back(self, audience: str) -> Iterator[Member] | None:
-        """Who is there now, or None where the platform can't tell. Fields as far as the platform returns them."""
+        """Who is there now, or None where the platform can't tell. Fields as far as the platform returns them.
+
+        A class that returns every field it was sent says `reads_fields = True`: then values are held against what was
+        acknowledged too, not only who is there.
+        """
         ...
 
     def close(self) -> None:

@@ -136,6 +136,7 @@ class FileSet:
     type: ClassVar[str] = "fileset"
     modes: ClassVar[frozenset[str]] = frozenset({"mirror", "upsert", "append", "replace_file"})
     keys: ClassVar[frozenset[str]] = frozenset({"email", "phone", "customer_key"})
+    reads_fields: ClassVar[bool] = True
 
     def __init__(self, store: Store, layout: Layout, max_batch: int) -> None:
         self.max_batch = max_batch

@@ -30,6 +30,7 @@ class Mailman:
     type: ClassVar[str] = "mailman"
     modes: ClassVar[frozenset[str]] = frozenset({"mirror", "upsert", "append"})
     keys: ClassVar[frozenset[str]] = frozenset({"email"})
+    reads_fields: ClassVar[bool] = True
     takes_fields: ClassVar[frozenset[str]] = frozenset({"display_name"})
 
     def __init__(self, http: Http, list_id: str, welcome: bool, max_batch: int) -> None:

@@ -19,7 +19,10 @@ GMAIL = ("gmail.com", "googlemail.com")
 
 def is_hash(value: str) -> bool:
     """Whether a value looks like a digest: MD5, SHA-1, SHA-2 in hexadecimal, SHA-256 in base64."""
-    return bool(HASH.match(value.strip()) or BASE64_SHA256.match(value.strip()))
+    if "@" in value:
+        return False
+    bare = value.strip()
+    return bool(HASH.match(bare) or BASE64_SHA256.match(bare))
 
 
 def email(value: str) -> str | None:
@@ -27,7 +30,7 @@ def email(value: str) -> str | None:
     address = unicodedata.normalize("NFC", unicodedata.normalize("NFC", value.strip()).lower())
     local, at, domain = address.rpartition("@")
     usable = local and at and "@" not in local and "." in domain and not domain.startswith(".")
-    if not usable or domain.endswith(".") or ".." in domain or any(character.isspace() for character in address):
+    if not usable or domain.endswith(".") or ".." in domain or address.split() != [address]:
         return None
     return address
 

@@ -63,6 +63,7 @@ class Postgres:
     type: ClassVar[str] = "postgres"
     modes: ClassVar[frozenset[str]] = frozenset({"mirror", "upsert", "append"})
     keys: ClassVar[frozenset[str]] = frozenset({"email", "phone", "customer_key"})
+    reads_fields: ClassVar[bool] = True
 
     def __init__(
         self, dsn: str, table: str, columns: Mapping[str, str], create: bool, max_batch: int, timeout: float
