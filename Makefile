@@ -9,10 +9,10 @@ export DAGSTER_DISABLE_TELEMETRY := yes
 export DO_NOT_TRACK := 1
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help setup demo screenshot docs test soak lint fmt bench lock clean
+.PHONY: help setup demo superset screenshot docs test test-bi soak lint fmt bench lock clean
 
 help: ## what each target does
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(STAMP) ## virtual environment with pinned dependencies and .venv/bin/ritorno
 
@@ -29,6 +29,9 @@ $(STAMP): requirements.lock pyproject.toml
 demo: setup ## simulate a shop, refresh, publish, say where to look
 	$(BIN)/ritorno demo
 
+superset: setup ## Apache Superset on this machine, with dashboards over the demo's home (or RITORNO_HOME)
+	$(BIN)/python -m bi.serve --port $(or $(PORT),8088)
+
 screenshot: setup ## the README's picture of the report, from the demo's home (needs chromium)
 	$(BIN)/python -m tests.report.screenshot docs/images/report.png
 
@@ -37,6 +40,9 @@ docs: setup ## the book and dbt's documentation, in site/, to open from disk
 
 test: setup ## everything that must hold
 	$(BIN)/pytest -n 2 --dist worksteal
+
+test-bi: setup ## dashboards in a real Superset, drawn in chromium: installs Superset once, then 3 minutes
+	$(BIN)/pytest -m superset tests/bi
 
 soak: setup ## fresh random examples in every property test, and the heavy schedules: hours, on demand
 	RITORNO_HYPOTHESIS=soak RITORNO_SOAK=1 $(BIN)/pytest -n 2 --dist worksteal -m "" -k "oracle or soak or models"
@@ -59,9 +65,11 @@ fmt: setup ## format Python and SQL in place
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 	$(BIN)/sqlfluff fix models snapshots tests/dbt
 
-lock: ## renew requirements.lock from pyproject.toml
+lock: ## renew both lock files
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 		--no-emit-index-url --no-emit-find-links --generate-hashes --no-header -q -o requirements.lock
+	$(BIN)/uv pip compile bi/superset/requirements.in --universal --python-version 3.11 \
+		--no-emit-index-url --no-emit-find-links --generate-hashes --no-header -q -o bi/superset/requirements.lock
 
 clean: ## forget the environment and the demo's home
 	rm -rf $(VENV) target site var

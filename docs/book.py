@@ -24,7 +24,7 @@ from markdown_it import MarkdownIt
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS: dict[str, tuple[str, ...]] = {
     "Concepts": ("README.md", "docs/metrics.md", "docs/subscriptions.md", "docs/segments.md", "docs/audiences.md"),
-    "Reading": ("docs/report.md",),
+    "Reading": ("docs/report.md", "docs/bi.md"),
     "Adding": ("docs/adding-a-source.md", "docs/adding-a-metric.md", "docs/destinations.md", "docs/engines.md"),
     "Operating": ("docs/operating.md", "docs/decisions.md"),
 }

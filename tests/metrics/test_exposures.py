@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ritorno.home import PROJECT_ROOT
+from tests.bi.bundle import charts_of, contents
 from tests.support import Project
 
 REPORT = PROJECT_ROOT / "orchestration" / "ritorno" / "report"
@@ -46,12 +47,22 @@ def test_the_reports_exposure_names_exactly_the_marts_that_its_queries_ask(manif
     assert asked - _marts(manifest) <= {"published_run", "duckdb"}  # the run's own table, the file's name
 
 
+@pytest.mark.parametrize("dashboard", contents("dashboards"))
+def test_the_exposure_of_a_dashboard_names_exactly_the_marts_behind_its_charts(
+    dashboard: str, manifest: dict[str, Any]
+) -> None:
+    sql = {one["uuid"]: one["sql"] for one in contents("datasets").values()}
+    behind = (sql[contents("charts")[chart]["dataset_uuid"]] for chart in charts_of(dashboard))
+    asked = {mart for query in behind for mart in re.findall(r"\bmarts\.(\w+)", query)}
+    assert _exposed(manifest, dashboard.replace("ritorno-", "superset_")) == asked
+
+
 def test_bi_tools_may_read_every_published_mart(manifest: dict[str, Any]) -> None:
     assert _exposed(manifest, "bi_tools") == _marts(manifest)
 
 
 def test_exposures_of_reading_say_who_answers_for_them(manifest: dict[str, Any]) -> None:
-    for name in ("report", "bi_tools"):
+    for name in ("report", "bi_tools", *(board.replace("ritorno-", "superset_") for board in contents("dashboards"))):
         exposure = manifest["exposures"][f"exposure.ritorno.{name}"]
         assert exposure["owner"]["name"]
         assert exposure["description"]
