@@ -25,7 +25,7 @@ from ritorno.publishing import FILE_FOR_BI, published_run
 from ritorno.run_log import RunLog
 
 END = date(2025, 6, 30)
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(200)
 
 
 @dataclass(frozen=True)
