@@ -252,7 +252,11 @@ dated as (
     select
         *,
         {%- if entity == 'orders' %}
-        {{ local_date('ordered_at', "coalesce(store_timezone, '" ~ var('business_timezone') ~ "')") }} as event_date
+        -- DuckDB converts to a zone that is a constant four times faster than to one that is a column
+        case
+            when store_timezone is null then {{ business_date('ordered_at') }}
+            else {{ local_date('ordered_at', 'store_timezone') }}
+        end as event_date
         {%- elif event_time == 'date' %}
         {{ adapter.quote('date') }} as event_date
         {%- elif event_time %}

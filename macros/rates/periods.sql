@@ -32,14 +32,24 @@ cast(extract(year from {{ day }}) * 12 + extract(month from {{ day }}) - 1 as bi
 ]) }}
 {%- endmacro %}
 
-{#- the rows of `cte` as rows of all measures, those that it doesn't have being 0 -#}
+{#- `cte` added up per period and cell, as rows of all measures, those that it doesn't have being 0: the few columns of
+    each are joined with the customers' cuts and grouped by themselves, which takes half the time of joining 23 columns -#}
 {% macro select_measures(cte, has) -%}
 select
-    customer_key,
-    period_type,
-    period_index,
+    {{ cte }}.period_type,
+    {{ cte }}.period_index,
+    {%- for cut in rate_cuts() %}
+    customers.{{ cut }},
+    {%- endfor %}
     {%- for measure in rate_measures() %}
-    {{ measure if measure in has else '0 as ' ~ measure }}{{ ',' if not loop.last }}
+    {{ 'sum(' ~ cte ~ '.' ~ measure ~ ')' if measure in has else '0' }} as {{ measure }}{{ ',' if not loop.last }}
     {%- endfor %}
 from {{ cte }}
+inner join customers on {{ cte }}.customer_key = customers.customer_key
+group by
+    {{ cte }}.period_type,
+    {{ cte }}.period_index,
+    {%- for cut in rate_cuts() %}
+    customers.{{ cut }}{{ ',' if not loop.last }}
+    {%- endfor %}
 {%- endmacro %}

@@ -266,7 +266,7 @@ final as (
         cast(counted.period_type as {{ type_string() }}) as period_type,
         cast(counted.period_index as bigint) as period_index,
         {%- for cut in rate_cuts() %}
-            cast(customers.{{ cut }} as {{ type_string() }}) as {{ cut }},
+            cast(counted.{{ cut }} as {{ type_string() }}) as {{ cut }},
         {%- endfor %}
     {%- for measure in rate_measures() %}
         cast(
@@ -275,7 +275,6 @@ final as (
 
     {%- endfor %}
     from counted
-    inner join customers on counted.customer_key = customers.customer_key
     inner join periods on counted.period_type = periods.period_type
     -- what would end after as-of hasn't
     where counted.period_index <= {{ integer_divide(month_index(as_of_date()), 'periods.months') }}
@@ -283,7 +282,7 @@ final as (
         counted.period_type,
         counted.period_index,
     {%- for cut in rate_cuts() %}
-        customers.{{ cut }}{{ ',' if not loop.last }} -- noqa: LT02
+        counted.{{ cut }}{{ ',' if not loop.last }} -- noqa: LT02
 
 {%- endfor %}
 
