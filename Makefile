@@ -58,7 +58,12 @@ lint: setup ## ruff, mypy, sqlfluff
 
 bench: setup ## times on this machine, on demand: customer-value fits, every mart beside the floor (ORDERS=1_000_000)
 	$(BIN)/python -m benchmarks.value 1000000
-	$(BIN)/python -m benchmarks.marts $(or $(ORDERS),1_000_000)
+	rm -rf var/bench
+	$(BIN)/python -m benchmarks.marts $(or $(ORDERS),1_000_000) --keep var/bench --results var/bench.json
+	$(BIN)/python -m benchmarks.draw var/bench.json var/bench.svg
+	$(BIN)/python -m benchmarks.expectations var/bench
+	$(BIN)/uv run -q --no-project --with pandas --with polars --with pyarrow \
+		python benchmarks/peers/frames.py var/bench/bench-raw
 	$(BIN)/python -m benchmarks.audiences $(or $(MEMBERS),1_000_000)
 
 fmt: setup ## format Python and SQL in place

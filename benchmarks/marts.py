@@ -1,22 +1,30 @@
-"""Every mart from raw, timed beside the floor. On demand: .venv/bin/python -m benchmarks.marts [orders] [--keep DIR].
+"""Every mart from raw, timed beside the floor. On demand:
+
+    .venv/bin/python -m benchmarks.marts [orders] [--keep DIR] [--results FILE.json]
+    .venv/bin/python -m benchmarks.draw FILE.json PICTURE.svg
 
 Writes a plain shop (ten orders a customer, 2.5 lines an order) as Parquet, lands it, builds all dbt stages and Python
-steps as a refresh does, and prints per step and model: seconds of wall clock, and the ratio to the floor, which is one
-DuckDB scan of the same Parquet file grouped by customer. Peak memory is the process's.
+steps as a refresh does, and prints per step and model: seconds of wall clock, the ratio to the floor, which is one
+DuckDB scan of the same Parquet file grouped by customer, and the most memory and spill seen while it ran (the
+process's: two models run at a time).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import resource
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import duckdb
 from rich.console import Console
@@ -27,6 +35,54 @@ FLOOR = """
     select customer_id, count(*) as orders, sum(cast(total as decimal(18, 2))) as revenue, max(ordered_at) as last_order
     from read_parquet('{orders}') group by customer_id
 """
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What a step or model took: seconds of wall clock, and the most GB of memory and spill seen meanwhile."""
+
+    name: str
+    seconds: float
+    peak_gb: float
+    spill_gb: float
+
+
+class Watch:
+    """Samples the process's memory and the size of the spill folder five times a second."""
+
+    def __init__(self, spill: Path) -> None:
+        self._spill = spill
+        self._samples: list[tuple[float, float, float]] = []
+        self._stop = threading.Event()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Sample while the block runs."""
+        thread = threading.Thread(target=self._run, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            thread.join()
+
+    def _run(self) -> None:
+        page = os.sysconf("SC_PAGE_SIZE")
+        while not self._stop.wait(0.2):
+            resident = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * page
+            spilled = 0
+            for path in self._spill.rglob("*"):
+                try:
+                    spilled += path.stat().st_blocks * 512
+                except OSError:
+                    continue  # gone between listing and looking
+            self._samples.append((time.perf_counter(), resident / 1e9, spilled / 1e9))
+
+    def timing(self, name: str, seconds: float) -> Timing:
+        """A step that ended now after `seconds`."""
+        since = time.perf_counter() - seconds - 0.2
+        seen = [sample for sample in self._samples if sample[0] >= since] or self._samples[-1:] or [(0.0, 0.0, 0.0)]
+        return Timing(name, seconds, max(sample[1] for sample in seen), max(sample[2] for sample in seen))
 
 
 class Plain(NamedTuple):
@@ -247,9 +303,58 @@ def beside_plain(timings: Mapping[str, float], plain: Mapping[str, float], floor
     return table
 
 
-def main(orders: int, home_root: Path) -> None:
-    """Write, land, build; print the table."""
+def main(orders: int, home_root: Path, results: Path | None) -> None:
+    """Write, land, build; print the tables."""
     os.environ.update({"RITORNO_HOME": str(home_root), "RITORNO_AS_OF": AS_OF.isoformat()})
+    raw = home_root / "bench-raw"
+    raw.mkdir(parents=True, exist_ok=True)
+    write_shop(raw, orders)
+    floor, plain = floor_seconds(raw / "orders.parquet"), plain_seconds(raw)
+    watch = Watch(home_root / "tmp")
+    with watch.running():
+        timings = build(home_root, raw, watch)
+    total = sum(timing.seconds for timing in timings)
+
+    table = Table(title=f"{orders:,} orders · {machine()}")
+    table.add_column("what")
+    for column in ("seconds", "× floor", "memory, GB", "spill, GB"):
+        table.add_column(column, justify="right")
+    table.add_row("floor: scan and group by customer", f"{floor:.2f}", "1.0", "", "")
+    for timing in sorted(timings, key=lambda timing: -timing.seconds):
+        if timing.seconds >= 0.05:
+            table.add_row(
+                timing.name,
+                f"{timing.seconds:.2f}",
+                f"{timing.seconds / floor:.1f}",
+                f"{timing.peak_gb:.1f}",
+                f"{timing.spill_gb:.1f}",
+            )
+    table.add_row("all", f"{total:.1f}", f"{total / floor:.0f}", style="bold")
+    Console(width=120).print(table)
+    Console(width=120).print(beside_plain({timing.name: timing.seconds for timing in timings}, plain, floor))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    print(f"peak memory {peak:.1f} GB, warehouse {(home_root / 'warehouse.duckdb').stat().st_size / 1e9:.1f} GB")
+    if results:
+        found = {
+            "orders": orders,
+            "machine": machine(),
+            "floor": floor,
+            "total": total,
+            "peak_gb": peak,
+            "plain": plain,
+            "timings": [asdict(timing) for timing in timings],
+        }
+        results.write_text(json.dumps(found, indent=1), encoding="utf-8")
+
+
+def machine() -> str:
+    """Cores, architecture, and the versions that matter."""
+    versions = f"Python {platform.python_version()} · duckdb {duckdb.__version__}"
+    return f"{os.cpu_count()} cores · {platform.machine()} · {versions}"
+
+
+def build(home_root: Path, raw: Path, watch: Watch) -> list[Timing]:
+    """Land the shop and build everything, as a refresh does."""
     from ritorno import landing, steps
     from ritorno.dbt import DbtProject, stages
     from ritorno.home import Home
@@ -257,60 +362,48 @@ def main(orders: int, home_root: Path) -> None:
     from ritorno.policy import load_policy
     from ritorno.step_context import StepContext
 
-    raw = home_root / "bench-raw"
-    raw.mkdir(parents=True, exist_ok=True)
-    write_shop(raw, orders)
-    floor, plain = floor_seconds(raw / "orders.parquet"), plain_seconds(raw)
     home = Home.at(home_root).ensure()
-    timings: list[tuple[str, float]] = []
+    timings: list[Timing] = []
 
-    start = time.perf_counter()
-    with duckdb.connect(str(home.warehouse), config={"memory_limit": "4GB", "threads": 2}) as con:
-        con.execute("set timezone = 'UTC'")
+    @contextmanager
+    def timed(name: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        start = time.perf_counter()
+        with duckdb.connect(str(home.warehouse), config={"memory_limit": "4GB", "threads": 2}) as con:
+            con.execute("set timezone = 'UTC'")
+            yield con
+        timings.append(watch.timing(name, time.perf_counter() - start))
+
+    def on_event(event: Mapping[str, Any]) -> None:
+        if event["info"]["name"] == "LogModelResult":
+            data = event["data"]
+            timings.append(watch.timing(data["node_info"]["node_name"], float(data["execution_time"])))
+
+    with timed("landing") as con:
         landing.land(con, [Source("files", raw)], run_id="bench")
         for step in steps.STEPS:
             step.ensure(con)
-    timings.append(("landing", time.perf_counter() - start))
-
     policy = load_policy()
     project = DbtProject(home)
     manifest = project.manifest()
     plan = stages(manifest)
     for stage in plan.dbt:
-        result = project.build(list(stage.nodes), as_of=AS_OF, run_id="bench")
+        result = project.build(list(stage.nodes), as_of=AS_OF, run_id="bench", on_event=on_event)
         result.raise_for_failures()
-        for event in result.events:
-            data = event["data"]
-            if event["info"]["name"] == "LogModelResult":
-                timings.append((data["node_info"]["node_name"], float(data["execution_time"])))
         for step in plan.steps.get(stage.number, ()):
-            start = time.perf_counter()
-            with duckdb.connect(str(home.warehouse), config={"memory_limit": "4GB", "threads": 2}) as con:
-                con.execute("set timezone = 'UTC'")
+            with timed(f"step {step.name}") as con:
                 step.run(StepContext(con, policy.values, AS_OF, home, manifest, "bench"))
-            timings.append((f"step {step.name}", time.perf_counter() - start))
+    return timings
 
-    table = Table(
-        title=f"{orders:,} orders · {os.cpu_count()} cores · {platform.machine()} · duckdb {duckdb.__version__}"
-    )
-    table.add_column("what")
-    table.add_column("seconds", justify="right")
-    table.add_column("× floor", justify="right")
-    table.add_row("floor: scan and group by customer", f"{floor:.2f}", "1.0")
-    for name, seconds in sorted(timings, key=lambda timing: -timing[1]):
-        if seconds >= 0.05:
-            table.add_row(name, f"{seconds:.2f}", f"{seconds / floor:.1f}")
-    total = sum(seconds for _, seconds in timings)
-    table.add_row("all", f"{total:.1f}", f"{total / floor:.0f}", style="bold")
-    Console(width=120).print(table)
-    Console(width=120).print(beside_plain(dict(timings), plain, floor))
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2:.1f} GB")
+
+def _after(option: str) -> Path | None:
+    return Path(sys.argv[sys.argv.index(option) + 1]).resolve() if option in sys.argv else None
 
 
 if __name__ == "__main__":
     count = int(sys.argv[1].replace("_", "")) if len(sys.argv) > 1 else 1_000_000
-    if "--keep" in sys.argv:
-        main(count, Path(sys.argv[sys.argv.index("--keep") + 1]).resolve())
+    kept = _after("--keep")
+    if kept:
+        main(count, kept, _after("--results"))
     else:
         with tempfile.TemporaryDirectory(prefix="ritorno-bench-") as scratch:
-            main(count, Path(scratch))
+            main(count, Path(scratch), _after("--results"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import closing
 from datetime import date
 from html import escape
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from ritorno.home import Home
+from ritorno.quality.history import open_history
 from ritorno.quality.results import CheckResult
 
 _PAGE = """<!doctype html>
@@ -35,7 +35,7 @@ def write(home: Home, results: Sequence[CheckResult], stage: str, run_id: str, a
     The stage just checked comes from `results`, the other one from what the state store remembers of it.
     """
     sections = {stage: _section(home, stage, run_id, as_of, results)}
-    with closing(duckdb.connect(str(home.state))) as con:
+    with open_history(home.state) as con:
         for other in {"raw", "marts"} - {stage}:
             found = _last(con, other)
             if found:
