@@ -91,6 +91,9 @@ def refresh(
         str,
         typer.Option(help="Where SQL runs: duckdb, or postgres at RITORNO_POSTGRES_URL. Default: RITORNO_ENGINE."),
     ] = "",
+    full: Annotated[
+        bool, typer.Option("--full", help="Build every table whole, whatever the var incremental says.")
+    ] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Give up at once if another refresh is running.")] = False,
     send: Annotated[bool, typer.Option("--send", help="Send every audience once the marts are published.")] = False,
 ) -> None:
@@ -111,6 +114,7 @@ def refresh(
         backdate=backdate,
         accept_drift=accept_drift or None,
         engine=engine,
+        full=full,
         wait=not no_wait,
         send=send,
     )
@@ -348,6 +352,7 @@ def _refresh(
     backdate: bool = False,
     accept_drift: bool | None = None,
     engine: str = "",
+    full: bool = False,
     wait: bool = True,
     send: bool = False,
     then_exit: bool = True,
@@ -367,6 +372,7 @@ def _refresh(
         backdate=backdate,
         accept_drift=accept_drift,
         engine=engine,
+        full=full,
     )
     with Terminal() as terminal:
         outcome = run_refresh(request, terminal, wait=wait, send=send)

@@ -21,9 +21,11 @@ from typing import Any
 
 from filelock import FileLock
 
+from ritorno import incremental
 from ritorno.engines import Engine, make_engine
 from ritorno.errors import CheckFailed, RitornoError, UnusableInput
 from ritorno.home import PROJECT_ROOT, Home
+from ritorno.policy import load_policy
 from ritorno.steps import STEPS, PythonStep
 
 Manifest = Mapping[str, Any]
@@ -34,7 +36,8 @@ Event = Mapping[str, Any]
 _PROJECT_FILES = ("dbt_project.yml", "profiles.yml")
 _PROJECT_FOLDERS = ("models", "macros", "seeds", "snapshots", "tests/dbt")
 _FINGERPRINT = "ritorno_fingerprint.txt"
-_PARSE_ENVIRONMENT = {"RITORNO_HOME": "var", "RITORNO_AS_OF": "", "RITORNO_RUN_ID": ""}
+_OF_A_RUN = ("RITORNO_AS_OF", "RITORNO_RUN_ID", "RITORNO_FULL", "RITORNO_POLICY_HASH", "RITORNO_CODE_HASH")
+_PARSE_ENVIRONMENT = {"RITORNO_HOME": "var", **dict.fromkeys(_OF_A_RUN, "")}
 """Nothing of a run is known to the parser, so that neither another home nor another day makes it start again."""
 BUILT = ("model", "seed", "snapshot")
 FAILED = frozenset({"error", "fail", "runtime error"})
@@ -254,11 +257,13 @@ class DbtProject:
         home: where the warehouse stands.
         overrides: policy vars that differ from dbt_project.yml; empty most days.
         engine: where its SQL runs.
+        full: build the heavy tier whole, whatever the policy would have.
     """
 
     home: Home
     overrides: Mapping[str, Any] = field(default_factory=dict)
     engine: Engine = field(default_factory=make_engine)
+    full: bool = False
 
     @cached_property
     def target(self) -> Path:
@@ -380,6 +385,14 @@ class DbtProject:
         node = result.results[0].node
         return str(node.compiled_code), [str(parent) for parent in node.depends_on.nodes]
 
+    @cached_property
+    def _hashes(self) -> dict[str, str]:
+        """What tells SQL that the policy or the code is another than in the last run."""
+        return {
+            "RITORNO_POLICY_HASH": incremental.policy_hash(load_policy(overrides=self.overrides).values),
+            "RITORNO_CODE_HASH": incremental.code_hash(self.manifest()),
+        }
+
     def _run_environment(self, as_of: date, run_id: str) -> dict[str, str]:
         return {
             **self.engine.environment,
@@ -387,6 +400,8 @@ class DbtProject:
             "RITORNO_AS_OF": as_of.isoformat(),
             "RITORNO_RUN_ID": run_id,
             "RITORNO_KEEP_OPEN": "True",
+            "RITORNO_FULL": "1" if self.full else "",
+            **self._hashes,
             "DBT_TARGET_PATH": "",
         }
 

@@ -24,6 +24,7 @@ from ritorno.contract import raw_tables
 from ritorno.dbt import DbtProject, Manifest, Stage, marts, stages, with_stage_tags
 from ritorno.errors import RitornoError
 from ritorno.home import Home
+from ritorno.incremental import RUN as RUN_MODEL
 from ritorno.policy import load_policy
 from ritorno.quality import CheckResult, ExpectedCheck, expected_checks
 from ritorno.segments import shares
@@ -61,6 +62,7 @@ class Session(dg.ConfigurableResource):  # type: ignore[type-arg]
     vars: str = os.environ.get("RITORNO_VARS", "")
     forget: list[str] = []  # noqa: RUF012
     backdate: bool = False
+    full: bool = False
     _run: Run | None = PrivateAttr(default=None)
 
     @property
@@ -87,6 +89,7 @@ class Session(dg.ConfigurableResource):  # type: ignore[type-arg]
             overrides=self.vars or None,
             forget=self.forget,
             backdate=self.backdate,
+            full=self.full,
         )
         load_segments(MANIFEST)
         with lock.hold(request.home, on_wait=say):
@@ -273,7 +276,7 @@ def _stage_assets(stage: Stage) -> dg.AssetsDefinition:
         for event in result.events:
             message = DbtCoreCliEventMessage(raw_event=dict(event), event_history_metadata={})
             for output in message.to_default_asset_events(MANIFEST, TRANSLATOR, context=context):
-                yield _with_row_count(output, event, row_counts)
+                yield _with_heavy_tier(_with_row_count(output, event, row_counts), event, session.run)
         guarded(result.raise_for_failures)
 
     assets: dg.AssetsDefinition = build_stage
@@ -303,6 +306,15 @@ def _with_row_count(output: Any, event: Mapping[str, Any], row_counts: Mapping[s
     unique_id = event["data"]["node_info"]["unique_id"]
     if isinstance(output, dg.Output) and unique_id in row_counts:
         return output.with_metadata({**output.metadata, "dagster/row_count": row_counts[unique_id]})
+    return output
+
+
+def _with_heavy_tier(output: Any, event: Mapping[str, Any], run: Run) -> Any:  # noqa: ANN401
+    """Show at int_changes__run how the heavy tier was built, and why."""
+    tier = run.heavy_tier
+    if isinstance(output, dg.Output) and tier is not None and event["data"]["node_info"]["node_name"] == RUN_MODEL:
+        found: dict[str, Any] = {"heavy tier": tier.mode, "why": tier.reason or "", "touched customers": tier.touched}
+        return output.with_metadata({**output.metadata, **found})
     return output
 
 

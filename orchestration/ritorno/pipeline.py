@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from ritorno import contract, landing, publishing, snapshots
+from ritorno import contract, incremental, landing, publishing, snapshots
 from ritorno.audiences import operate
 from ritorno.audiences.engine import Report
 from ritorno.audiences.exposures import Audience
@@ -40,7 +40,7 @@ QUARANTINE = "quarantined_rows"
 """The model of every row that could not be used."""
 SCHEMAS_READ_IN_THE_HOME = frozenset({"marts", "segments", "policy", "snapshots"})
 READ_IN_THE_HOME = frozenset(
-    {QUARANTINE, "int_quality__row_statuses", "int_canonical__customers", "int_canonical__orders"}
+    {incremental.RUN, QUARANTINE, "int_quality__row_statuses", "int_canonical__customers", "int_canonical__orders"}
 )
 """What checks, publishing, audiences and the closing table read, wherever dbt's SQL runs."""
 QUIET_DAYS = 7
@@ -58,6 +58,7 @@ def make_request(
     backdate: bool = False,
     accept_drift: bool | None = None,
     engine: str = "",
+    full: bool = False,
 ) -> Request:
     """A request from what a person or Dagster's configuration says.
 
@@ -90,6 +91,7 @@ def make_request(
         backdate=backdate,
         accept_drift=_accepts_drift() if accept_drift is None else accept_drift,
         engine=make_engine(engine),
+        full=full,
     )
 
 
@@ -223,6 +225,8 @@ def build(run: Run, stage: Stage, unique_ids: Sequence[str], manifest: Manifest)
         built = [nodes[unique_id] for unique_id in unique_ids if unique_id in stage.nodes]
         row_counts = _after_build(run, built, manifest)
         counts.update(models=len(row_counts), tests=len(set(unique_ids) & set(stage.tests)))
+        if any(nodes[unique_id]["name"] == incremental.RUN for unique_id in row_counts):
+            _tell_heavy_tier(run, stage)
         if any(nodes[unique_id]["name"] == QUARANTINE for unique_id in row_counts):
             with warehouse(run) as con:  # also when a check stops the run: that is when one wants to look
                 landing.export_quarantine(con, run.home)
@@ -233,6 +237,15 @@ def build(run: Run, stage: Stage, unique_ids: Sequence[str], manifest: Manifest)
         except RitornoError as error:  # told now, raised once Dagster has seen every result
             run.stop(stage.name, error)
         return result, row_counts
+
+
+def _tell_heavy_tier(run: Run, stage: Stage) -> None:
+    with warehouse(run) as con:
+        run.heavy_tier = incremental.heavy_tier(con)
+    if run.heavy_tier is not None:
+        run.detail(stage.name, f"heavy tier {run.heavy_tier.sentence}")
+        if run.heavy_tier.is_news:
+            run.note(f"heavy tier {run.heavy_tier.sentence}")
 
 
 def _is_transient(message: str) -> bool:

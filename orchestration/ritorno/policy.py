@@ -240,6 +240,10 @@ class PolicyValues(BaseModel):
     quarantine_retention_days: Annotated[int, Field(ge=1)]
     data_quality_listed_rows: Annotated[int, Field(ge=0)]
 
+    incremental: Literal["auto", "always", "never"]
+    incremental_from_orders: dict[Literal["duckdb", "postgres"], Annotated[int, Field(ge=0)]]
+    incremental_max_share: Share
+
     online_retail_currency: Currency
     online_retail_timezone: Zone
     online_retail_fee_codes: list[str]

@@ -19,6 +19,7 @@ from ritorno.dbt import DbtProject
 from ritorno.engines import Engine, make_engine
 from ritorno.errors import RitornoError, UnusableInput
 from ritorno.home import Home
+from ritorno.incremental import HeavyTier
 from ritorno.landing import Source
 from ritorno.policy import Policy
 from ritorno.publishing import published_run
@@ -74,6 +75,7 @@ class Request:
         backdate: publish although a newer day is published.
         accept_drift: what the drift checks find is reported, and stops nothing this once.
         engine: where dbt's SQL runs.
+        full: build the heavy tier whole, whatever the policy would have.
     """
 
     home: Home
@@ -84,6 +86,7 @@ class Request:
     backdate: bool = False
     accept_drift: bool = False
     engine: Engine = field(default_factory=make_engine)
+    full: bool = False
 
     @cached_property
     def newest_published_day(self) -> date | None:
@@ -139,6 +142,7 @@ class Run:
         self.stopped: Stopped | None = None
         self.published = False
         self.counts: dict[str, Any] = {}
+        self.heavy_tier: HeavyTier | None = None
         self.logger = logging.getLogger(f"ritorno.run.{self.run_id}")
         self._log = RunLog(self.home)
         self._positions: dict[str, int] = {}
@@ -146,7 +150,7 @@ class Run:
     @cached_property
     def dbt(self) -> DbtProject:
         """The dbt project with this run's policy."""
-        return DbtProject(self.home, self.request.policy.overrides, self.request.engine)
+        return DbtProject(self.home, self.request.policy.overrides, self.request.engine, self.request.full)
 
     @property
     def seconds(self) -> float:

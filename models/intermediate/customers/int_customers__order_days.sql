@@ -1,6 +1,9 @@
+{{ config(materialized='touched', unique_key='customer_key') }}
+
 with orders as (
 
     select * from {{ ref('orders') }}
+    {{ only_touched('customer_key') }}
 
 ),
 

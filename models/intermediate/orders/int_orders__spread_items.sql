@@ -1,3 +1,6 @@
+{{ config(materialized='touched', unique_key='order_key') }}
+
+-- depends_on: {{ ref('int_changes__orders') }}
 -- What a whole order carries (the rounding of its conversion, its discount, the tax inside its prices, its refunds)
 -- spread over its lines in cents by largest remainder, ties by order_item_key. Only the orders that carry any of it
 -- are looked at: windows over every line of a large shop would cost several times the rest of this folder.
@@ -5,12 +8,14 @@ with orders as (
 
     select * from {{ ref('int_orders__valid') }}
     where is_spread
+    {{ only_touched('order_key', 'and') }}
 
 ),
 
 items as (
 
     select * from {{ ref('int_orders__items') }}
+    {{ only_touched('order_key') }}
 
 ),
 
@@ -18,6 +23,7 @@ refunds as (
 
     select * from {{ ref('int_refunds__classified') }}
     where outcome = 'counts' and order_item_key is not null
+    {{ only_touched('order_key', 'and') }}
 
 ),
 

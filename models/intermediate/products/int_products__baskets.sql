@@ -1,14 +1,18 @@
+{{ config(materialized='touched', unique_key='order_key') }}
+
 -- A basket of 500 products has 124,750 pairs and says little about any of them: such baskets count nowhere in
 -- affinity, neither in a pair nor in a product nor in the total, so that the shares keep one denominator.
 with order_products as (
 
     select * from {{ ref('int_products__order_products') }}
+    {{ only_touched('order_key') }}
 
 ),
 
 orders as (
 
     select * from {{ ref('orders') }}
+    {{ only_touched('order_key') }}
 
 ),
 

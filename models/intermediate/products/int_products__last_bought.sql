@@ -1,6 +1,9 @@
+{{ config(materialized='touched', unique_key='customer_key') }}
+
 with purchases as (
 
     select * from {{ ref('int_products__purchases') }}
+    {{ only_touched('customer_key') }}
 
 ),
 

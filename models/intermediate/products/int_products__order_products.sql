@@ -1,7 +1,10 @@
+{{ config(materialized='touched', unique_key='order_key') }}
+
 -- A line of negative quantity goes back within its order and is no purchase; two lines of a product are one.
 with order_items as (
 
     select * from {{ ref('order_items') }}
+    {{ only_touched('order_key') }}
 
 ),
 

@@ -1,12 +1,16 @@
+{{ config(materialized='touched', unique_key='customer_key') }}
+
 with order_products as (
 
     select * from {{ ref('int_products__order_products') }}
+    {{ only_touched('order_key') }}
 
 ),
 
 orders as (
 
     select * from {{ ref('orders') }}
+    {{ only_touched('customer_key') }}
 
 ),
 

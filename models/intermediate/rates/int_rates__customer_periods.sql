@@ -1,6 +1,9 @@
+{{ config(materialized='touched', unique_key='customer_key') }}
+
 with order_days as (
 
     select * from {{ ref('int_customers__order_days') }}
+    {{ only_touched('customer_key') }}
 
 ),
 

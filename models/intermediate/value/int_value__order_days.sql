@@ -1,9 +1,12 @@
+{{ config(materialized='touched', unique_key='customer_key') }}
+
 with
 
 orders as (
 
     select * from {{ ref('orders') }}
     where customer_key is not null
+    {{ only_touched('customer_key', 'and') }}
 
 ),
 

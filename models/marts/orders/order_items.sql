@@ -1,19 +1,25 @@
+{{ config(materialized='touched', unique_key='order_key') }}
+
+-- depends_on: {{ ref('int_changes__orders') }}
 with orders as (
 
     select * from {{ ref('int_orders__valid') }}
     where items > 0 and not is_spread
+    {{ only_touched('order_key', 'and') }}
 
 ),
 
 items as (
 
     select * from {{ ref('int_orders__items') }}
+    {{ only_touched('order_key') }}
 
 ),
 
 spread_items as (
 
     select * from {{ ref('int_orders__spread_items') }}
+    {{ only_touched('order_key') }}
 
 ),
 

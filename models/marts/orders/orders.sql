@@ -1,6 +1,10 @@
+{{ config(materialized='touched', unique_key='order_key') }}
+
+-- depends_on: {{ ref('int_changes__orders') }}
 with orders as (
 
     select * from {{ ref('int_orders__valid') }}
+    {{ only_touched('order_key') }}
 
 ),
 

@@ -1,0 +1,61 @@
+{#- The heavy tier, recomputed only for the customers whose data changed since the last run (docs/performance.md).
+
+    A model of the tier says `materialized='touched', unique_key=…` and puts
+
+        select * from {{ ref('int_orders__valid') }}
+        {{ only_touched('order_key') }}
+
+    into its import CTEs. In SQL that is a comment: what dbt compiles is the full build. An incremental run takes the
+    comment's marks away, deletes the touched keys' rows and inserts what the query then gives. So both are one text,
+    and whatever a filter lets in too much is deleted and written again, never doubled.
+
+    Models at the tier's start name `int_changes__orders` with `depends_on`; the others come after them anyway. -#}
+{% macro only_touched(key, keyword='where') -%}
+{%- set touched = {'order_key': 'int_changes__orders', 'customer_key': 'int_changes__customers'}[key] -%}
+/* touched: {{ keyword }} {{ key }} in (select {{ key }} from {{ changes_relation(touched) }}) :touched */
+{%- endmacro %}
+
+{% macro rows_of_touched(sql) -%}
+{{- return(sql | replace('/* touched: ', '') | replace(' :touched */', '')) -}}
+{%- endmacro %}
+
+{#- A model of models/intermediate/changes without a dependency on it. -#}
+{% macro changes_relation(name, schema='intermediate') -%}
+{{- return(this.incorporate(path={'schema': schema, 'identifier': name}, type='table')) -}}
+{%- endmacro %}
+
+{#- Rows that an earlier run left under a name, added to a query of the same columns: `rows` says which, with
+    {previous} for the relation. Nothing if there is none yet; and where SQL is only compiled, a comment. -#}
+{% macro and_previous(name, rows, schema='intermediate') -%}
+{%- set relation = changes_relation(name, schema) -%}
+{%- set union = 'union all ' ~ rows | replace('{previous}', relation | string) -%}
+{%- if not (execute and flags.WHICH in ('build', 'run')) -%}
+/* previous: {{ union }} :previous */
+{%- elif adapter.get_relation(relation.database, relation.schema, relation.identifier) is not none -%}
+{{ union }}
+{%- endif -%}
+{%- endmacro %}
+
+{#- Whether this run takes fingerprints at all: they cost a scan of the orders, which a run that will never be
+    incremental needn't pay. -#}
+{% macro takes_fingerprints() -%}
+{%- if not execute -%}{{ return(true) }}{%- endif -%}
+{%- if var('incremental') == 'never' or not can_delete_rows() -%}{{ return(false) }}{%- endif -%}
+{%- if var('incremental') == 'always' -%}{{ return(true) }}{%- endif -%}
+{%- if flags.WHICH not in ('build', 'run') -%}{{ return(false) }}{%- endif -%}
+{%- set least = var('incremental_from_orders').get(target.type) -%}
+{%- if least is none -%}{{ return(false) }}{%- endif -%}
+{%- set orders = changes_relation('int_orders__classified') -%}
+{%- set counted = run_query('select count(*) from (select 1 as one from ' ~ orders ~ ' limit ' ~ least ~ ') as some') -%}
+{{- return(counted.rows[0][0] | int >= least) -}}
+{%- endmacro %}
+
+{#- The heavy tier. A list, since dbt must know every ref before it has read the models' configuration; a test holds it
+    against the models that are materialized as `touched`. -#}
+{% macro heavy_models() -%}
+{{- return([
+    'int_orders__spread_items', 'orders', 'order_items', 'int_customers__order_days', 'int_value__order_days',
+    'int_rates__customer_periods', 'int_products__order_products', 'int_products__baskets', 'int_products__purchases',
+    'int_products__customer_products', 'int_products__last_bought',
+]) -}}
+{%- endmacro %}

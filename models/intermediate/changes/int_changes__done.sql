@@ -1,0 +1,22 @@
+-- The last run that built the whole heavy tier: the same row as int_changes__run, written last of all.
+-- depends_on: {{ ref('int_changes__kept') }}
+with run as (
+
+    select * from {{ ref('int_changes__run') }}
+
+),
+
+final as (
+
+    select
+        run_id,
+        as_of_date,
+        engine,
+        policy_hash,
+        code_hash,
+        has_fingerprints
+    from run
+
+)
+
+select * from final
