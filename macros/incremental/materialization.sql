@@ -19,7 +19,8 @@
         insert into {{ existing }} ({{ columns }})
         select {{ columns }} from (
             {{ rows_of_touched(sql) }}
-        ) as touched_rows
+        ) as built
+        where {{ key }} in (select {{ key }} from {{ touched }})
     {%- endcall %}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {{ adapter.commit() }}

@@ -6,10 +6,12 @@
         {{ only_touched('order_key') }}
 
     into its import CTEs. In SQL that is a comment: what dbt compiles is the full build. An incremental run takes the
-    comment's marks away, deletes the touched keys' rows and inserts what the query then gives. So both are one text,
-    and whatever a filter lets in too much is deleted and written again, never doubled.
+    comment's marks away, deletes the touched keys' rows and inserts those rows of the result that have a touched key.
+    So both are one text, and a filter that lets too much in costs time and doubles nothing.
 
-    Models at the tier's start name `int_changes__orders` with `depends_on`; the others come after them anyway. -#}
+    What a model of the tier reads is of the tier, or an input of int_changes__fingerprints; it doesn't ask for the
+    as-of day (tests/incremental/test_tier.py). Models at the tier's start name `int_changes__orders` with `depends_on`;
+    the others come after them anyway. -#}
 {% macro only_touched(key, keyword='where') -%}
 {%- set touched = {'order_key': 'int_changes__orders', 'customer_key': 'int_changes__customers'}[key] -%}
 /* touched: {{ keyword }} {{ key }} in (select {{ key }} from {{ changes_relation(touched) }}) :touched */

@@ -17,7 +17,7 @@ from typing import Any
 
 import duckdb
 
-from ritorno.home import PROJECT_ROOT
+from ritorno.home import PROJECT_ROOT, Home
 
 RUN = "int_changes__run"
 """The model that says how the heavy tier is built, and why."""
@@ -61,6 +61,12 @@ def heavy_tier(warehouse: duckdb.DuckDBPyConnection) -> HeavyTier | None:
     except duckdb.CatalogException:
         return None
     return HeavyTier(*row) if row else None
+
+
+def heavy_tier_of(home: Home) -> HeavyTier | None:
+    """The same, of a home whose warehouse nobody has open."""
+    with duckdb.connect(str(home.warehouse), read_only=True) as con:
+        return heavy_tier(con)
 
 
 def policy_hash(values: Mapping[str, Any], project_root: Path = PROJECT_ROOT) -> str:

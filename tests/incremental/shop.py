@@ -48,9 +48,7 @@ class Warehouse:
         edit: a fault put into a model's SQL, for the tests of the tests.
     """
 
-    project: Project = field(
-        default_factory=lambda: Project.compile(incremental="always", incremental_max_share=1.0)
-    )
+    project: Project = field(default_factory=lambda: Project.compile(incremental="always", incremental_max_share=1.0))
     edit: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     runs: int = 0
 
@@ -127,7 +125,11 @@ class Warehouse:
         touched = "int_changes__orders" if key == "order_key" else "int_changes__customers"
         self.con.begin()
         self.con.execute(f"delete from {relation} where {key} in (select {key} from intermediate.{touched})")
-        self.con.execute(f"insert into {relation} by name {sql.replace('/* touched: ', '').replace(' :touched */', '')}")
+        rows = sql.replace("/* touched: ", "").replace(" :touched */", "")
+        self.con.execute(
+            f"insert into {relation} by name select * from ({rows}) "
+            f"where {key} in (select {key} from intermediate.{touched})"
+        )
         self.con.commit()
 
     def _mode(self) -> str:

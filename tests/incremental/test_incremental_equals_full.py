@@ -17,9 +17,7 @@ from tests.incremental.shop import Warehouse
 
 BEGIN = date(2024, 3, 1)
 SOAK = os.environ.get("RITORNO_SOAK") == "1"
-EXAMPLES = settings(
-    max_examples=60 if SOAK else 6, deadline=None, suppress_health_check=list(HealthCheck)
-)
+EXAMPLES = settings(max_examples=60 if SOAK else 2, deadline=None, suppress_health_check=list(HealthCheck))
 Raw = dict[str, list[dict[str, Any]]]
 CUSTOMERS, EMAILS = ["c0", "c1", "c2", "c3"], ["a@x.org", "b@x.org", "d@x.org"]
 
@@ -74,9 +72,7 @@ def order(draw: st.DrawFn) -> Change:
         "status": draw(st.sampled_from(["paid", "paid", "cancelled"])),
         "cancelled_at": draw(st.one_of(st.none(), st.none(), near.map(_at))),
     }
-    lines = draw(
-        st.lists(st.tuples(products, st.sampled_from(["1", "2", "-1"]), amounts, st.booleans()), max_size=3)
-    )
+    lines = draw(st.lists(st.tuples(products, st.sampled_from(["1", "2", "-1"]), amounts, st.booleans()), max_size=3))
 
     def change(landed: Landed) -> None:
         landed.add("orders", order_id=key, ordered_at=_at(day), **who, **rest)
@@ -202,7 +198,7 @@ def refreshes(draw: st.DrawFn) -> list[tuple[list[Change], int, int | None]]:
         st.sampled_from([0, 1, 1, 1, 2, 10, -3]),
         st.sampled_from([None, None, 0, 1, 3, 7, 10]),
     )
-    return [first, *draw(st.lists(later, min_size=4, max_size=7))]
+    return [first, *draw(st.lists(later, min_size=3, max_size=8 if SOAK else 5))]
 
 
 @EXAMPLES
@@ -259,12 +255,16 @@ CASES: Mapping[str, tuple[Change, int, int]] = {
     "nothing new": (lambda landed: None, 0, 0),
     "a day without news": (lambda landed: None, 1, 0),
     "the same file in another batch": (
-        lambda landed: landed.raw["orders"].extend({**row, "_ritorno_batch": 99} for row in deepcopy(landed.raw["orders"])),
+        lambda landed: landed.raw["orders"].extend(
+            {**row, "_ritorno_batch": 99} for row in deepcopy(landed.raw["orders"])
+        ),
         0,
         0,
     ),
     "a late order": (
-        lambda landed: landed.add("orders", order_id="o9", ordered_at=_at(date(2023, 1, 1)), total="5", customer_id="c1"),
+        lambda landed: landed.add(
+            "orders", order_id="o9", ordered_at=_at(date(2023, 1, 1)), total="5", customer_id="c1"
+        ),
         0,
         1,
     ),
@@ -274,7 +274,9 @@ CASES: Mapping[str, tuple[Change, int, int]] = {
         1,
     ),
     "a line's product": (
-        lambda landed: landed.add("order_items", **{**_of(landed, "order_items", order_item_id="o0-1"), "product_id": "p2"}),
+        lambda landed: landed.add(
+            "order_items", **{**_of(landed, "order_items", order_item_id="o0-1"), "product_id": "p2"}
+        ),
         0,
         1,
     ),
@@ -295,7 +297,9 @@ CASES: Mapping[str, tuple[Change, int, int]] = {
         1,
     ),
     "a refund that moves to another line": (
-        lambda landed: landed.add("refunds", refund_id="r", order_id="o1", order_item_id="o1-1", refunded_at=_at(BEGIN), amount="4"),
+        lambda landed: landed.add(
+            "refunds", refund_id="r", order_id="o1", order_item_id="o1-1", refunded_at=_at(BEGIN), amount="4"
+        ),
         0,
         1,
     ),
@@ -321,7 +325,9 @@ CASES: Mapping[str, tuple[Change, int, int]] = {
         1,
     ),
     "a failed payment": (
-        lambda landed: landed.add("payments", payment_id="y", order_id="o4", paid_at=_at(BEGIN), amount="20", status="failed"),
+        lambda landed: landed.add(
+            "payments", payment_id="y", order_id="o4", paid_at=_at(BEGIN), amount="20", status="failed"
+        ),
         0,
         1,
     ),
@@ -337,7 +343,7 @@ CASES: Mapping[str, tuple[Change, int, int]] = {
         0,
         2,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CASES)

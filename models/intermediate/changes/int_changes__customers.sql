@@ -6,7 +6,7 @@ with fingerprints as (
 
 ),
 
-before as (
+before as ( -- noqa: ST03
 
     select * from {{ ref('int_changes__before') }}
 

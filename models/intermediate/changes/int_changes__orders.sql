@@ -9,7 +9,7 @@ with run as (
 touched as (
 
     select * from {{ ref('int_changes__customers') }}
-    where (select mode from run) = 'incremental'
+    where (select run.mode from run) = 'incremental'
 
 ),
 

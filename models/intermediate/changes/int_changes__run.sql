@@ -1,4 +1,7 @@
 -- How this run builds the heavy tier, and why. Written before any of its tables is touched.
+{%- set run_id = env_var('RITORNO_RUN_ID', '') -%}
+{%- set policy_hash = env_var('RITORNO_POLICY_HASH', '') -%}
+{%- set code_hash = env_var('RITORNO_CODE_HASH', '') %}
 with fingerprints as (
 
     select * from {{ ref('int_changes__fingerprints') }}
@@ -41,21 +44,16 @@ judged as (
         sizes.orders,
         touched_sizes.touched_customers,
         case
-            {%- if var('incremental') == 'never' %}
-            when true then 'policy: incremental is never'
-            {%- endif %}
-            {%- if not can_delete_rows() %}
-            when true then 'this engine has no rows that could be replaced'
-            {%- endif %}
-            {%- if not takes_fingerprints() %}
-            when true then 'policy: fewer orders than incremental_from_orders'
-            {%- endif %}
-            when '{{ env_var('RITORNO_RUN_ID', '') }}' = '' then 'dbt was run by hand'
+            when {{ var('incremental') == 'never' }} then 'policy: incremental is never'
+            when {{ not can_delete_rows() }} then 'this engine has no rows that could be replaced'
+            when {{ not takes_fingerprints() }}
+                then 'policy: fewer orders than incremental_from_orders'
+            when '{{ run_id }}' = '' then 'dbt was run by hand'
             when '{{ env_var('RITORNO_FULL', '') }}' != '' then 'asked for (--full)'
             when before.done_run_id is null then 'no finished run to build on'
             when before.done_engine != '{{ target.type }}' then 'the last run was on ' || before.done_engine
-            when before.done_policy_hash != '{{ env_var('RITORNO_POLICY_HASH', '') }}' then 'the policy has changed'
-            when before.done_code_hash != '{{ env_var('RITORNO_CODE_HASH', '') }}'
+            when before.done_policy_hash != '{{ policy_hash }}' then 'the policy has changed'
+            when before.done_code_hash != '{{ code_hash }}'
                 then 'models, macros or versions have changed'
             when before.is_interrupted and before.begun_mode = 'full' then 'the last full build was interrupted'
             when not before.has_fingerprints then 'the last run took no fingerprints'
@@ -73,7 +71,7 @@ judged as (
 final as (
 
     select
-        cast('{{ env_var('RITORNO_RUN_ID', '') }}' as {{ type_string() }}) as run_id,
+        cast('{{ run_id }}' as {{ type_string() }}) as run_id,
         {{ as_of_date() }} as as_of_date,
         cast('{{ target.type }}' as {{ type_string() }}) as engine,
         cast(case when reason is null then 'incremental' else 'full' end as {{ type_string() }}) as mode,
@@ -83,8 +81,8 @@ final as (
         cast(orders as bigint) as orders,
         cast(touched_customers as bigint) as touched_customers,
         cast({{ takes_fingerprints() | string | lower }} as boolean) as has_fingerprints,
-        cast('{{ env_var('RITORNO_POLICY_HASH', '') }}' as {{ type_string() }}) as policy_hash,
-        cast('{{ env_var('RITORNO_CODE_HASH', '') }}' as {{ type_string() }}) as code_hash
+        cast('{{ policy_hash }}' as {{ type_string() }}) as policy_hash,
+        cast('{{ code_hash }}' as {{ type_string() }}) as code_hash
     from judged
 
 )

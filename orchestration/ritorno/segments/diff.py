@@ -8,9 +8,7 @@ applied to whichever definition there is.
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,18 +18,16 @@ from typing import Any
 
 import duckdb
 
-from ritorno import lock, snapshots, sql
-from ritorno.dbt import DbtProject, Manifest, environment, stages
+from ritorno.dbt import DbtProject, Manifest
 from ritorno.errors import RitornoError, UnusableInput
 from ritorno.home import PROJECT_ROOT, Home
 from ritorno.policy import Policy, load_policy
 from ritorno.publishing import published_run
+from ritorno.scratch import build, scratch_home
 from ritorno.segments.definitions import FOLDER, segment_names
 from ritorno.session import yesterday
-from ritorno.step_context import StepContext
 from ritorno.steps import STEPS
 
-_COPIED_SCHEMAS = ("raw", "landing")
 _KEPT_PARTS = re.compile(r"[0-9]+(?:[.,-][0-9]+)*")
 
 
@@ -137,14 +133,9 @@ def compare(home: Home, found: Definitions, days: Sequence[date], policy: Policy
     policy = policy or load_policy()
     if not home.warehouse.is_file():
         raise UnusableInput(f"no warehouse at {home.warehouse}: refresh first, so that there is data to compare on")
-    home.ensure()
-    with tempfile.TemporaryDirectory(prefix="segment-diff-", dir=home.tmp) as folder:
-        scratch = Home(Path(folder).resolve()).ensure()
-        with lock.hold(home):
-            _copy(home, scratch)
+    with scratch_home(home, "segment-diff") as scratch:
         project = DbtProject(scratch, policy.overrides)
-        with environment({"DBT_TARGET_PATH": str(scratch.root / "dbt")}):
-            return Diff(found, tuple(_on_day(project, scratch, found, day, policy) for day in days))
+        return Diff(found, tuple(_on_day(project, scratch, found, day, policy) for day in days))
 
 
 def default_day(home: Home) -> date:
@@ -153,31 +144,11 @@ def default_day(home: Home) -> date:
     return run.as_of if run else yesterday(load_policy().values)
 
 
-def _copy(home: Home, scratch: Home) -> None:
-    """The raw tables and the state, with what snapshots remember of past days; everything else is rebuilt."""
-    with duckdb.connect(str(scratch.warehouse)) as con:
-        con.execute(f"attach {sql.text(str(home.warehouse))} as original (read_only)")
-        tables = con.execute(
-            "select schema_name, table_name from duckdb_tables() where database_name = 'original' "
-            "and list_contains(?, schema_name)",
-            [list(_COPIED_SCHEMAS)],
-        ).fetchall()
-        for schema, table in tables:
-            con.execute(f'create schema if not exists "{schema}"')
-            con.execute(f'create table "{schema}"."{table}" as from original."{schema}"."{table}"')
-        con.execute("detach original")
-        for step in STEPS:
-            step.ensure(con)
-    if home.state.exists():
-        shutil.copyfile(home.state, scratch.state)
-        snapshots.restore(scratch)
-
-
 def _on_day(project: DbtProject, scratch: Home, found: Definitions, day: date, policy: Policy) -> DayDiff:
     before = project.compile_inline(found.before, day, found.before_is) if found.before else None
     after = project.compile_inline(found.after, day, found.after_is)
     needed = {parent for definition in (before, after) if definition for parent in definition[1]}
-    _build(project, scratch, needed, day, policy)
+    build(project, day, policy, "segment-diff", only=_closure(project.manifest(), needed))
     with duckdb.connect(str(scratch.warehouse), read_only=True) as con:
         con.execute("set TimeZone = 'UTC'")
         return DayDiff(
@@ -196,25 +167,6 @@ def _people(con: duckdb.DuckDBPyConnection, sql: str, where: str) -> dict[str, s
     if len(people) != len(rows):
         raise UnusableInput(f"{where}: a customer_key stands in more than one row; a segment has one row each")
     return people
-
-
-def _build(project: DbtProject, scratch: Home, needed: set[str], day: date, policy: Policy) -> None:
-    """Build what these nodes need, and the Python steps in between, as of the day; no tests."""
-    manifest = project.manifest()
-    plan = stages(manifest)
-    wanted = _closure(manifest, needed)
-    for stage in plan.dbt:
-        ids = [unique_id for unique_id in stage.nodes if unique_id in wanted]
-        if ids:
-            project.build(ids, as_of=day, run_id="segment-diff").raise_for_failures()
-        for step in plan.steps.get(stage.number, ()):
-            if f"step.{step.name}" in wanted:
-                with (
-                    duckdb.connect(str(scratch.warehouse)) as con,
-                    environment({"RITORNO_AS_OF": day.isoformat()}),
-                ):
-                    con.execute("set TimeZone = 'UTC'")
-                    step.run(StepContext(con, policy.values, day, scratch, manifest, "segment-diff"))
 
 
 def _closure(manifest: Manifest, needed: set[str]) -> set[str]:
