@@ -23,7 +23,7 @@
 
 {#- A model of models/intermediate/changes without a dependency on it. -#}
 {% macro changes_relation(name, schema='intermediate') -%}
-{{- return(this.incorporate(path={'schema': schema, 'identifier': name}, type='table')) -}}
+{{- return(api.Relation.create(database=target.database, schema=schema, identifier=name, type='table')) -}}
 {%- endmacro %}
 
 {#- Rows that an earlier run left under a name, added to a query of the same columns: `rows` says which, with
@@ -48,7 +48,7 @@
 {%- set least = var('incremental_from_orders').get(target.type) -%}
 {%- if least is none -%}{{ return(false) }}{%- endif -%}
 {%- set orders = changes_relation('int_orders__classified') -%}
-{%- set counted = run_query('select count(*) from (select 1 as one from ' ~ orders ~ ' limit ' ~ least ~ ') as some') -%}
+{%- set counted = run_query('select count(*) from (select 1 as one from ' ~ orders ~ ' limit ' ~ least ~ ') as counted') -%}
 {{- return(counted.rows[0][0] | int >= least) -}}
 {%- endmacro %}
 
