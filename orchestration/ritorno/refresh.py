@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,16 @@ if TYPE_CHECKING:
 
 
 KEEP_DAGSTER_RUNS = 60
+DAGSTER_URL = "RITORNO_DAGSTER_URL"
+"""Environment variable with the address of a PostgreSQL database for Dagster's runs, events and ticks."""
+_OWN_STORAGE = """
+event_log_storage:"""
+_SHARED_STORAGE = f"""
+storage:
+  postgres:
+    postgres_url:
+      env: {DAGSTER_URL}
+"""
 
 
 @dataclass(frozen=True)
@@ -43,9 +54,20 @@ class RefreshStopped(RitornoError):  # noqa: N818
 
 
 def prepare_instance(home: Home) -> None:
-    """Ship dagster.yaml into the home, and point Dagster there."""
+    """Ship dagster.yaml into the home, and point Dagster there; its storage is RITORNO_DAGSTER_URL's if that is set.
+
+    Raises:
+        UnusableInput: RITORNO_DAGSTER_URL is no PostgreSQL URL.
+    """
     home.ensure()
     shipped = Path(__file__).with_name("dagster.yaml").read_text(encoding="utf-8").replace("<home>", str(home.root))
+    if _is_shared():
+        scheme, _, rest = os.environ[DAGSTER_URL].partition("://")
+        if scheme not in ("postgres", "postgresql", "postgresql+psycopg2") or not rest:
+            raise UnusableInput(f"{DAGSTER_URL}: want postgresql://user:password@host:5432/database")
+        # SQLAlchemy's own choice of driver since 2.1 is psycopg 3, which Dagster doesn't bring
+        os.environ[DAGSTER_URL] = f"postgresql+psycopg2://{rest}"
+        shipped = shipped[: shipped.index(_OWN_STORAGE)] + _SHARED_STORAGE
     installed = home.dagster / "dagster.yaml"
     if not installed.exists() or installed.read_text(encoding="utf-8") != shipped:
         fresh = installed.with_suffix(".new")
@@ -56,6 +78,11 @@ def prepare_instance(home: Home) -> None:
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+
+
+def _is_shared() -> bool:
+    """Whether Dagster's storage is a database that other homes and machines may use as well."""
+    return bool(os.environ.get(DAGSTER_URL))
 
 
 def refresh(request: Request, progress: Progress, *, wait: bool = True, send: bool = False) -> Outcome:
@@ -89,16 +116,17 @@ def _execute(run: Run, send: bool) -> None:
         job = defs.resolve_job_def(SENDING_JOB if send else JOB)
         instance = DagsterInstance.get()
     with instance:
-        _bury_the_dead(instance)
+        _bury_the_dead(instance, run.home)
         result = job.execute_in_process(
             instance=instance,
             raise_on_error=False,
-            tags={"ritorno/run": run.run_id, "ritorno/pid": str(os.getpid())},
+            tags={"ritorno/run": run.run_id, "ritorno/pid": str(os.getpid()), **_place(run.home)},
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
         if not result.success and run.stopped is None:
             run.stop("refresh", RefreshStopped(f"Dagster's run {result.run_id} failed; see {run.log_file}", 1))
-        forget_old_runs(instance)
+        if not _is_shared():
+            forget_old_runs(instance)
 
 
 def forget_old_runs(instance: DagsterInstance, keep: int = KEEP_DAGSTER_RUNS) -> None:
@@ -107,14 +135,19 @@ def forget_old_runs(instance: DagsterInstance, keep: int = KEEP_DAGSTER_RUNS) ->
         instance.delete_run(run_id)
 
 
-def _bury_the_dead(instance: DagsterInstance) -> None:
+def _place(home: Home) -> dict[str, str]:
+    """Tags that tell this home's runs from those of others that share the storage."""
+    return {"ritorno/host": socket.gethostname(), "ritorno/home": str(home.root)}
+
+
+def _bury_the_dead(instance: DagsterInstance, home: Home) -> None:
     """Runs of the command line that were killed still look alive to Dagster: say that they are not.
 
-    We hold the home's lock, so none of them can be at work.
+    We hold the home's lock, so none of this home's can be at work.
     """
     from dagster import DagsterRunStatus, RunsFilter
 
-    alive = RunsFilter(statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.STARTING])
+    alive = RunsFilter(statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.STARTING], tags=_place(home))
     for dead in instance.get_runs(alive):
         if "ritorno/pid" in dead.tags:
             instance.report_run_failed(dead, "the process ended without saying why (killed, or the machine went down)")

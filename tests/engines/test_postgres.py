@@ -18,6 +18,8 @@ import pytest
 from ritorno.engines import make_engine
 from ritorno.engines.postgres import Postgres, Server, pull, push
 from ritorno.errors import RitornoError, UnusableInput
+from ritorno.home import Home
+from ritorno.refresh import prepare_instance
 from tests.audiences.destinations.servers import postgres_server
 from tests.engines.compare import differences
 
@@ -236,3 +238,34 @@ def test_a_server_that_is_not_there_is_said_to_be_not_there(server: Server) -> N
     with pytest.raises(RitornoError, match=r"PostgreSQL at 127.0.0.1:9 can't be used") as refused, closed.connect():
         pass
     assert "hidden" not in str(refused.value)
+
+
+def test_dagster_keeps_its_runs_at_the_server_if_told_to(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dagster import DagsterInstance, job, op
+
+    @op
+    def nothing() -> None: ...
+
+    @job
+    def small() -> None:
+        nothing()
+
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    monkeypatch.setenv("RITORNO_HOME", "")
+    monkeypatch.setenv("RITORNO_DAGSTER_URL", url(server))
+    prepare_instance(Home(tmp_path))
+    with DagsterInstance.get() as instance:
+        run_id = small.execute_in_process(instance=instance).run_id
+    with server.connect() as con, con.cursor() as cursor:
+        cursor.execute("select run_id, status from runs")
+        assert cursor.fetchall() == [(run_id, "SUCCESS")]
+        cursor.execute("select count(*) > 5 from event_logs where run_id = %s", [run_id])
+        assert cursor.fetchone() == (True,)
+    assert not (tmp_path / "dagster" / "history").exists()
+    assert url(server) not in (tmp_path / "dagster" / "dagster.yaml").read_text(encoding="utf-8")
+
+    monkeypatch.setenv("RITORNO_DAGSTER_URL", "sqlite:///runs.db")
+    with pytest.raises(UnusableInput, match="RITORNO_DAGSTER_URL: want postgresql://"):
+        prepare_instance(Home(tmp_path))
