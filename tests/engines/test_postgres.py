@@ -146,7 +146,7 @@ def test_a_statement_sees_one_run_and_nobody_waits(server: Server, marts: list[t
         reader.join(timeout=30)
         assert not reader.is_alive()
     assert mixed == []
-    assert len(seen) > 5
+    assert len(seen) > 1  # else the readers were asleep
 
 
 def test_what_people_put_on_published_marts_lives_on(server: Server, marts: list[tuple[str, str]]) -> None:
