@@ -9,7 +9,7 @@ export DAGSTER_DISABLE_TELEMETRY := yes
 export DO_NOT_TRACK := 1
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help setup demo superset screenshot docs test test-bi soak lint fmt bench lock clean
+.PHONY: help setup spark demo superset screenshot docs test test-bi soak lint fmt bench lock clean
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,12 @@ $(STAMP): requirements.lock pyproject.toml
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.lock
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps -e .
 	@touch $@
+
+$(VENV)/.spark: requirements-spark.lock $(STAMP)
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --require-hashes -r requirements-spark.lock
+	@touch $@
+
+spark: $(VENV)/.spark ## what --engine spark needs besides Java 17: pyspark and dbt-spark, 430 MB
 
 demo: setup ## simulate a shop, refresh, publish, say where to look
 	$(BIN)/ritorno demo
@@ -75,6 +81,9 @@ lock: ## renew both lock files
 		--no-emit-index-url --no-emit-find-links --generate-hashes --no-header -q -o requirements.lock
 	$(BIN)/uv pip compile bi/superset/requirements.in --universal --python-version 3.11 \
 		--no-emit-index-url --no-emit-find-links --generate-hashes --no-header -q -o bi/superset/requirements.lock
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["spark"], sep="\n")' \
+		| $(BIN)/uv pip compile - --no-deps --universal --python-version 3.11 \
+		--no-emit-index-url --no-emit-find-links --generate-hashes --no-header -q -o requirements-spark.lock
 
 clean: ## forget the environment and the demo's home
 	rm -rf $(VENV) target site var

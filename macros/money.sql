@@ -17,7 +17,7 @@ cast(cast({{ amount }} as decimal(38, {{ places }})) * {{ 10 ** places }} as {{ 
 
 {#- amount × part / whole in cents, half away from zero, exact. `part` in cents, `whole` above 0 in the unit of `amount`. -#}
 {% macro rounded_share(amount, part, whole) -%}
-cast(sign({{ amount }}) * sign({{ part }}) * {{ whole_quotient(
+cast({{ sign_of(amount) }} * {{ sign_of(part) }} * {{ whole_quotient(
     "2 * abs(" ~ in_units(amount, 4) ~ ") * abs(" ~ in_units(part, 2) ~ ") + " ~ in_units(whole, 4),
     "2 * " ~ in_units(whole, 4)
 ) }} as decimal(36, 0)) * cast(0.01 as decimal(2, 2))
@@ -26,7 +26,7 @@ cast(sign({{ amount }}) * sign({{ part }}) * {{ whole_quotient(
 {#- One line's share, in cents, of an amount that is spread by largest remainder: its whole part, and a cent more for
     the `amount − Σ whole parts` lines with the largest remainders. -#}
 {% macro largest_remainder_share(amount, whole_part, whole_parts, remainder_rank) -%}
-sign({{ amount }})
+{{ sign_of(amount) }}
 * ({{ whole_part }} + case when {{ remainder_rank }} <= abs({{ amount }}) - {{ whole_parts }} then 1 else 0 end)
 {%- endmacro %}
 

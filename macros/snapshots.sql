@@ -14,7 +14,8 @@
 {%- endmacro %}
 
 {#- Before a day is looked at once more: what was seen on it the first time never was. -#}
-{% macro replace_observed_day(relation) -%}
+{% macro replace_observed_day(relation) -%}{{ return(adapter.dispatch('replace_observed_day', 'ritorno')(relation)) }}{%- endmacro %}
+{% macro default__replace_observed_day(relation) -%}
     {%- if execute and load_relation(relation) is not none and not was_observed_later(relation) -%}
         {%- set day = snapshot_get_time() -%}
         delete from {{ relation }} where dbt_valid_from >= {{ day }};

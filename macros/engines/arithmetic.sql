@@ -14,3 +14,8 @@
 {% macro default__whole_quotient(numerator, denominator) -%}div({{ numerator }}, {{ denominator }}){%- endmacro %}
 {% macro duckdb__whole_quotient(numerator, denominator) -%}(({{ numerator }}) // ({{ denominator }})){%- endmacro %}
 {% macro spark__whole_quotient(numerator, denominator) -%}(({{ numerator }}) div ({{ denominator }})){%- endmacro %}
+
+{#- -1, 0 or 1 -#}
+{% macro sign_of(number) -%}{{ return(adapter.dispatch('sign_of', 'ritorno')(number)) }}{%- endmacro %}
+{% macro default__sign_of(number) -%}sign({{ number }}){%- endmacro %}
+{% macro spark__sign_of(number) -%}cast(sign({{ number }}) as integer){%- endmacro %}

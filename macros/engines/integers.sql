@@ -30,3 +30,9 @@ cast(
 {% macro postgres__number_series(last) -%}
 (select cast(series.value as integer) as number from generate_series(0, cast({{ last }} as bigint)) as series (value))
 {%- endmacro %}
+{% macro spark__number_series(last) -%}
+(
+    select explode(case when bounds.last_number >= 0 then sequence(0, bounds.last_number) end) as number
+    from (select cast({{ last }} as integer) as last_number) as bounds
+)
+{%- endmacro %}

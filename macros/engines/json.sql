@@ -80,3 +80,37 @@ end
     cross join lateral jsonb_object_keys(cast(documents.{{ document }} as jsonb)) as names (name)
 )
 {%- endmacro %}
+
+{% macro spark__json_kind(document, path) -%}
+{%- set found = "schema_of_variant(variant_get(try_parse_json(" ~ document ~ "), '" ~ path ~ "', 'variant'))" -%}
+case
+    when {{ found }} = 'STRING' then 'text'
+    when {{ found }} = 'BIGINT' or {{ found }} rlike '^DECIMAL[(][0-9]+,0[)]$' then 'integer'
+    when {{ found }} = 'DOUBLE' or {{ found }} like 'DECIMAL%' then 'number'
+    when {{ found }} = 'BOOLEAN' then 'boolean'
+    when {{ found }} like 'ARRAY%' then 'list'
+    when {{ found }} like 'OBJECT%' then 'object'
+    when {{ found }} = 'VOID' then 'null'
+end
+{%- endmacro %}
+
+{% macro spark__json_text(document, path) -%}get_json_object({{ document }}, '{{ path }}'){%- endmacro %}
+
+{% macro spark__json_list_items(relation, key, document) -%}
+(
+    select
+        exploded.document_key,
+        exploded.position + 1 as item_number,
+        exploded.item
+    from (
+        select
+            {{ key }} as document_key,
+            posexplode(from_json({{ document }}, 'array<string>')) as (position, item)
+        from {{ relation }}
+    ) as exploded
+)
+{%- endmacro %}
+
+{% macro spark__json_names(relation, document) -%}
+(select system, explode(json_object_keys({{ document }})) as name from {{ relation }})
+{%- endmacro %}

@@ -41,7 +41,8 @@ md5(concat_ws('|', {% for part in parts %}cast({{ part }} as {{ type_string() }}
 {% macro text_of_a_number(value) -%}replace({{ read_text(value) }}, '_', '?'){%- endmacro %}
 
 {#- a calendar date -#}
-{% macro read_date(value) -%}{{ plausible_date(safe_cast(text_of_a_year(read_text(value)), 'date')) }}{%- endmacro %}
+{% macro read_date(value) -%}{{ return(adapter.dispatch('read_date', 'ritorno')(value)) }}{%- endmacro %}
+{% macro default__read_date(value) -%}{{ plausible_date(safe_cast(text_of_a_year(read_text(value)), 'date')) }}{%- endmacro %}
 
 {#- an amount or a quantity -#}
 {% macro read_decimal(value) -%}{{ safe_cast(text_of_a_number(value), type_price()) }}{%- endmacro %}
@@ -104,4 +105,46 @@ end
 
 {% macro postgres__read_json(value) -%}
 case when {{ safe_cast(read_text(value), 'json') }} is not null then {{ read_text(value) }} end
+{%- endmacro %}
+
+{#- Spark's try_cast reads '2024' as a day and 'NaN' as a number: only text of the right form reaches it (what has
+    another is '' then, which is null). The value stands once: Spark's planner copies what is said twice, and copies of
+    copies take it minutes. -#}
+{% macro spark__safe_cast(value, type) -%}
+{%- set type = {'varchar': 'string'}.get(type, type) -%}
+{%- set day = '[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}' -%}
+{%- set time = '[ T][0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.][0-9]*)?)?' -%}
+{%- set forms = {
+    'date': '(' ~ day ~ ')(?:' ~ time ~ ')? ?(?:Z|UTC|[+-][0-9]{2}(?::?[0-9]{2})?)?',
+    'timestamp': '(' ~ day ~ '(?:' ~ time ~ ')? ?(?:Z|UTC|[+-][0-9]{2}(?::?[0-9]{2})?)?)',
+    'boolean': '([Tt]rue|TRUE|[Ff]alse|FALSE|[TtFfYyNn10]|[Yy]es|[Nn]o)',
+} -%}
+{%- if type == 'string' -%}
+cast({{ value }} as string)
+{%- else -%}
+{%- set form = forms.get(type, '([+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?[0-9]+)?)') -%}
+try_cast(regexp_extract(cast({{ value }} as string), '^ *{{ form }} *$', 1) as {{ type }})
+{%- endif -%}
+{%- endmacro %}
+
+{% macro spark__read_instant(value, zone) -%}
+{%- set instant = safe_cast(value, 'timestamp') -%}
+{%- if zone == 'UTC' -%}
+{{ plausible_instant(instant) }}
+{%- else -%}
+case
+    when cast({{ value }} as string) rlike ':[0-9.]+ ?(Z|[+-][0-9]{2}(:?[0-9]{2})?) *$' then {{ plausible_instant(instant) }}
+    else {{ plausible_instant(ritorno.spark__instant_of(instant, zone)) }}
+end
+{%- endif -%}
+{%- endmacro %}
+
+{% macro spark__read_date(value) -%}{{ plausible_date(safe_cast(value, 'date')) }}{%- endmacro %}
+
+{% macro spark__read_json(value) -%}
+case when try_parse_json({{ read_text(value) }}) is not null then {{ read_text(value) }} end
+{%- endmacro %}
+
+{% macro spark__read_timezone(value) -%}
+case when {{ read_text(value) }} in ('{{ modules.pytz.all_timezones | join("', '") }}') then {{ read_text(value) }} end
 {%- endmacro %}

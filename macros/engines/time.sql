@@ -76,3 +76,36 @@ cast(extract(hour from timezone('{{ var('business_timezone') }}', timezone('UTC'
 {% macro postgres__seconds_between(start, end) -%}
 cast(extract(epoch from date_trunc('second', {{ end }}) - date_trunc('second', {{ start }})) as bigint)
 {%- endmacro %}
+
+{% macro spark__days_between(start, end) -%}datediff(cast({{ end }} as date), cast({{ start }} as date)){%- endmacro %}
+{% macro spark__add_days(day, days) -%}date_add(cast({{ day }} as date), cast({{ days }} as integer)){%- endmacro %}
+{% macro spark__month_end(day) -%}last_day({{ day }}){%- endmacro %}
+{% macro spark__add_months(day, months) -%}add_months({{ day }}, cast({{ months }} as integer)){%- endmacro %}
+{% macro spark__local_date(instant, zone) -%}cast(from_utc_timestamp({{ instant }}, {{ zone }}) as date){%- endmacro %}
+{% macro spark__business_hour(instant) -%}
+hour(from_utc_timestamp({{ instant }}, '{{ var('business_timezone') }}'))
+{%- endmacro %}
+{% macro spark__iso_weekday(day) -%}(weekday({{ day }}) + 1){%- endmacro %}
+{% macro spark__seconds_between(start, end) -%}(unix_seconds({{ end }}) - unix_seconds({{ start }})){%- endmacro %}
+{% macro spark__date_series(first, last, unit) -%}
+(
+    select explode(
+        case
+            when bounds.first_date <= bounds.last_date then sequence(bounds.first_date, bounds.last_date, interval 1 {{ unit }})
+        end
+    ) as series_date
+    from (select cast({{ first }} as date) as first_date, cast({{ last }} as date) as last_date) as bounds
+)
+{%- endmacro %}
+
+{#- Of a time that occurs twice Spark takes the earlier: an hour later is the same wall clock's time then. -#}
+{% macro spark__business_instant(day, minutes) -%}{{ return(ritorno.spark__instant_of(
+    "(cast(" ~ day ~ " as timestamp) + make_dt_interval(0, 0, cast(" ~ minutes ~ " as integer)))", var('business_timezone')
+)) }}{%- endmacro %}
+{% macro spark__instant_of(wall_clock, zone) -%}
+case
+    when from_utc_timestamp(to_utc_timestamp({{ wall_clock }}, '{{ zone }}') + interval '1' hour, '{{ zone }}') = {{ wall_clock }}
+        then to_utc_timestamp({{ wall_clock }}, '{{ zone }}') + interval '1' hour
+    else to_utc_timestamp({{ wall_clock }}, '{{ zone }}')
+end
+{%- endmacro %}

@@ -20,7 +20,7 @@ from ritorno.errors import UnusableInput
 
 Table = tuple[str, str]
 """Schema and name."""
-NAMES = ("duckdb", "postgres")
+NAMES = ("duckdb", "postgres", "spark")
 
 
 class Engine(Protocol):
@@ -88,7 +88,7 @@ class Embedded:
         """Nothing: BI reads the published file."""
 
 
-def make_engine(name: str = "", url: str = "") -> Engine:
+def make_engine(name: str = "", url: str = "", home: Path | None = None) -> Engine:
     """The engine of a run: by name, else RITORNO_ENGINE, else embedded DuckDB.
 
     Raises:
@@ -106,4 +106,8 @@ def make_engine(name: str = "", url: str = "") -> Engine:
                 "--engine postgres needs an address: set RITORNO_POSTGRES_URL=postgresql://user:password@host:5432/db"
             )
         return Postgres(Server.from_url(address))
+    if chosen == "spark":
+        from ritorno.engines.spark import Spark
+
+        return Spark(home)
     raise UnusableInput(f"--engine {chosen}: no such engine; there are {', '.join(NAMES)}")

@@ -2,7 +2,8 @@
 
 A segment is any model in models/segments. Its definition hash covers what decides who is in it and what becomes of
 that: the model's SQL as written, the SQL of every macro of this project that it uses (and that those use), and its
-meta. It does not cover the models it reads, the policy vars or the data: those are in git and in the policy hash.
+meta. Of a macro that
+differs between engines it is DuckDB's. It does not cover the models it reads, the policy vars or the data: those are in git and in the policy hash.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ritorno.engines import NAMES as ENGINES
 from ritorno.errors import UnusableInput
 
 FOLDER = "models/segments/"
@@ -178,13 +180,23 @@ def _macros_of(manifest: Mapping[str, Any], names: Iterable[str]) -> Iterator[Ma
     seen: set[str] = set()
     waiting = list(names)
     while waiting:
-        name = waiting.pop()
+        name = _told_once(waiting.pop(), known)
         macro = known.get(name)
         if macro is None or name in seen or macro.get("package_name") != "ritorno":
             continue
         seen.add(name)
         waiting += macro.get("depends_on", {}).get("macros", [])
         yield macro
+
+
+def _told_once(name: str, known: Mapping[str, Any]) -> str:
+    """The macro as DuckDB has it: the same definition has the same hash wherever its SQL runs."""
+    package, _, own = name.rpartition(".")
+    engine, _, meaning = own.partition("__")
+    if not meaning or engine not in ENGINES:
+        return name
+    alike = (f"{package}.duckdb__{meaning}", f"{package}.default__{meaning}")
+    return next((found for found in alike if found in known), name)
 
 
 def _meta(node: Mapping[str, Any]) -> Any:  # noqa: ANN401  whatever the YAML says
