@@ -9,7 +9,7 @@ export DAGSTER_DISABLE_TELEMETRY := yes
 export DO_NOT_TRACK := 1
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help setup spark demo superset screenshot docs test test-bi soak lint fmt bench lock clean
+.PHONY: help setup spark demo superset screenshot docs test test-bi test-spark soak lint fmt bench lock clean
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,11 +44,15 @@ screenshot: setup ## the README's picture of the report, from the demo's home (n
 docs: setup ## the book and dbt's documentation, in site/, to open from disk
 	$(BIN)/python -m docs.book site
 
-test: setup ## everything that must hold
+# Spark is 430 MB that nothing can use where Java isn't
+test: setup $(if $(shell command -v java),spark) ## everything that must hold
 	$(BIN)/pytest -n 2 --dist worksteal
 
 test-bi: setup ## dashboards in a real Superset, drawn in chromium: installs Superset once, then 3 minutes
 	$(BIN)/pytest -m superset tests/bi
+
+test-spark: spark ## every mart on a real Spark cluster (a master, two workers) against DuckDB: minutes
+	$(BIN)/pytest -m spark tests/engines
 
 soak: setup ## fresh random examples in every property test, and the heavy schedules: hours, on demand
 	RITORNO_HYPOTHESIS=soak RITORNO_SOAK=1 $(BIN)/pytest -n 2 --dist worksteal -m "" -k "oracle or soak or models"

@@ -44,8 +44,8 @@ end
 {%- endmacro %}
 
 {% macro postgres__json_kind(document, path) -%}
-{%- set found = ritorno.postgres__json_at(document, path) -%}
-case jsonb_typeof({{ found }})
+{%- set found = ritorno.postgres__json_at(document, path) | replace('jsonb', 'json') -%}{#- jsonb writes 1e2 as 100 -#}
+case json_typeof({{ found }})
     when 'string' then 'text'
     when 'number' then case when cast({{ found }} as text) ~ '^-?[0-9]+$' then 'integer' else 'number' end
     when 'boolean' then 'boolean'

@@ -43,6 +43,14 @@ md5(concat_ws('|', {% for part in parts %}cast({{ part }} as {{ type_string() }}
 {#- a calendar date -#}
 {% macro read_date(value) -%}{{ return(adapter.dispatch('read_date', 'ritorno')(value)) }}{%- endmacro %}
 {% macro default__read_date(value) -%}{{ plausible_date(safe_cast(text_of_a_year(read_text(value)), 'date')) }}{%- endmacro %}
+{#- DuckDB reads '2024-01-05 or so' as a day -#}
+{% macro duckdb__read_date(value) -%}
+{%- set text = read_text(value) -%}
+case
+    when regexp_matches({{ text }}, '^[12][0-9]{3}-[0-9]{1,2}-[0-9]{1,2}([ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]*)?)?(Z| UTC|[+-][0-9]{2}(:?[0-9]{2})?)?)?$')
+        then {{ plausible_date(safe_cast(text, 'date')) }}
+end
+{%- endmacro %}
 
 {#- an amount or a quantity -#}
 {% macro read_decimal(value) -%}{{ safe_cast(text_of_a_number(value), type_price()) }}{%- endmacro %}
@@ -81,7 +89,7 @@ case when {{ read_text(value) }} in (select name from pg_timezone_names()) then 
 {#- JSON text, kept as text -#}
 {% macro read_json(value) -%}{{ return(adapter.dispatch('read_json', 'ritorno')(value)) }}{%- endmacro %}
 {% macro default__read_json(value) -%}
-case when json_valid({{ read_text(value) }}) then {{ read_text(value) }} end
+case when json_valid({{ read_text(value) }}) and not regexp_matches({{ read_text(value) }}, '^(?i)-?(nan|inf)') then {{ read_text(value) }} end
 {%- endmacro %}
 {#- PostgreSQL has no try_cast: one function a type, made by `prepare_engine` at the start of every dbt run. -#}
 {% macro postgres__safe_cast(value, type) -%}
@@ -114,9 +122,10 @@ case when {{ safe_cast(read_text(value), 'json') }} is not null then {{ read_tex
 {%- set type = {'varchar': 'string'}.get(type, type) -%}
 {%- set day = '[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}' -%}
 {%- set time = '[ T][0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.][0-9]*)?)?' -%}
+{%- set zone = '(?:Z| UTC|[+-][0-9]{2}(?::?[0-9]{2})?)?' -%}
 {%- set forms = {
-    'date': '(' ~ day ~ ')(?:' ~ time ~ ')? ?(?:Z|UTC|[+-][0-9]{2}(?::?[0-9]{2})?)?',
-    'timestamp': '(' ~ day ~ '(?:' ~ time ~ ')? ?(?:Z|UTC|[+-][0-9]{2}(?::?[0-9]{2})?)?)',
+    'date': '(' ~ day ~ ')(?:' ~ time ~ zone ~ ')?',
+    'timestamp': '(' ~ day ~ '(?:' ~ time ~ zone ~ ')?)',
     'boolean': '([Tt]rue|TRUE|[Ff]alse|FALSE|[TtFfYyNn10]|[Yy]es|[Nn]o)',
 } -%}
 {%- if type == 'string' -%}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ritorno import lock
 from ritorno.audiences import exposures
+from ritorno.dbt import environment
 from ritorno.errors import RitornoError, UnusableInput
 from ritorno.home import Home
 from ritorno.segments.definitions import load_segments
@@ -111,7 +112,9 @@ def _execute(run: Run, send: bool) -> None:
         from dagster import DagsterInstance
 
         exposures.audiences(run.dbt.manifest())  # the same for audiences
-        from ritorno.definitions import JOB, SENDING_JOB, defs
+        # a test's id holds the column's name in the engine's quotes: the definitions must be of the run's engine
+        with environment({"RITORNO_ENGINE": run.request.engine.name}):
+            from ritorno.definitions import JOB, SENDING_JOB, defs
 
         job = defs.resolve_job_def(SENDING_JOB if send else JOB)
         instance = DagsterInstance.get()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import psycopg2
@@ -22,15 +20,9 @@ from ritorno.home import Home
 from ritorno.refresh import prepare_instance
 from tests.audiences.destinations.servers import postgres_server
 from tests.engines.compare import differences
-
-END = date(2025, 6, 30)
-ODD = [
-    *["now", "today", "tomorrow", "epoch", "infinity", "-infinity", "NaN", "Jan 5 2024", "20240105", "2024-02-30"],
-    *["2024-02-29", "2024-1-5", "2024-01-05T10:00", "2024-01-05 10:00:00.123456+02", "2024-01-05T10:00:00Z", "12:00"],
-    *["1e3", "1.5e1", "12,5", ".5", "5.", "+7", "--7", "0x10", " 3 ", "3.7", "1_000", "inf", "12345678901234567890"],
-    *["true", "t", "TRUE", "yes", "ja", "0", "{}", '{"a": 1}', '{"a": }', "null", "99999999999999999.9999"],
-]
-"""What people type into date, number and other columns, and what one of the engines is known to read as more."""
+from tests.engines.macros import disagreements
+from tests.engines.rendering import render
+from tests.engines.shop import END, dirty_shop, refreshed
 
 
 @pytest.fixture(scope="module")
@@ -56,35 +48,9 @@ def url(server: Server) -> str:
 def test_every_mart_is_the_same_on_postgresql_value_by_value(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ritorno.simulate import simulate
-
-    raw = simulate(tmp_path / "shop", customers=200, seed=5, years=1.0, end=END).raw
-    odd = ["order_id,ordered_at,total,is_test,cancelled_at"]
-    for number, text in enumerate(ODD):  # unreadable on one engine must be unreadable on the other
-        quoted = '"' + text.replace('"', '""') + '"'
-        odd += [
-            f"time-{number},{quoted},10,,",
-            f"total-{number},2025-06-01,{quoted},,",
-            f"test-{number},2025-06-01,10,{quoted},",
-            f"cancelled-{number},2025-06-01,10,,{quoted}",
-        ]
-    (raw / "orders" / "zz-odd.csv").write_text("\n".join(odd) + "\n", encoding="utf-8")
-    policy = '{"quarantine_limit": 0.9}'  # most of these rows are unreadable on purpose
-
+    raw = dirty_shop(tmp_path / "shop")
     monkeypatch.setenv("RITORNO_POSTGRES_URL", url(server))
-    published = {}
-    for engine in ("duckdb", "postgres"):
-        home = tmp_path / engine
-        command = ["refresh", "--raw", str(raw), "--as-of", END.isoformat(), "--home", str(home)]
-        command += ["--engine", engine, "--vars", policy]
-        done = subprocess.run(
-            [sys.executable, "-c", "from ritorno.cli import main; main()", *command],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        published[engine] = home / "published" / "ritorno.duckdb"
+    published = {engine: refreshed(raw, tmp_path / engine, engine) for engine in ("duckdb", "postgres")}
     assert differences(str(published["duckdb"]), str(published["postgres"])) == {}
 
     # The comparison can fail: a cent is a difference.
@@ -269,3 +235,15 @@ def test_dagster_keeps_its_runs_at_the_server_if_told_to(
     monkeypatch.setenv("RITORNO_DAGSTER_URL", "sqlite:///runs.db")
     with pytest.raises(UnusableInput, match="RITORNO_DAGSTER_URL: want postgresql://"):
         prepare_instance(Home(tmp_path))
+
+
+def test_every_engine_macro_says_on_postgresql_what_it_says_on_duckdb(server: Server) -> None:
+    policy = {"business_timezone": "Europe/Berlin", "raw_timezone": "UTC"}
+    with server.connect() as con, con.cursor() as cursor:
+        cursor.execute(render("{{ prepare_engine() }}", "postgres", policy))
+
+        def ask(statement: str) -> list[tuple[Any, ...]]:
+            cursor.execute(statement)
+            return cursor.fetchall()
+
+        assert disagreements("postgres", ask) == {}

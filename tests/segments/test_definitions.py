@@ -95,6 +95,22 @@ def test_the_hash_follows_sql_macros_and_meta_and_nothing_else(manifest: dict[st
     assert definition_hash(graced, graced["nodes"]["model.ritorno.vip"]) != known
 
 
+def test_the_hash_is_the_same_on_every_engine(manifest: dict[str, Any]) -> None:
+    node = next(
+        node
+        for name in segment_names(manifest)
+        for node in [manifest["nodes"][f"model.ritorno.{name}"]]
+        if "macro.ritorno.add_days" in node["depends_on"]["macros"]
+    )
+    elsewhere = copy.deepcopy(manifest)  # what dbt writes where the adapter is Spark's
+    for macro in elsewhere["macros"].values():
+        macro["depends_on"]["macros"] = [
+            name.replace("default__add_days", "spark__add_days") for name in macro["depends_on"]["macros"]
+        ]
+    assert elsewhere["macros"] != manifest["macros"]
+    assert definition_hash(elsewhere, node) == definition_hash(manifest, node)
+
+
 def test_a_further_file_is_a_further_segment_of_the_step(manifest: dict[str, Any]) -> None:
     added = copy.deepcopy(manifest["nodes"]["model.ritorno.vip"])
     added |= {"name": "lost_dog_owners", "original_file_path": "models/segments/lost_dog_owners.sql"}

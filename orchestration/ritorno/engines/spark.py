@@ -114,9 +114,7 @@ class Spark:
             RitornoError: the session can't be started.
         """
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", FutureWarning)  # it knows no pandas 3, and we hand it none
-                from pyspark.sql import SparkSession
+            from pyspark.sql import SparkSession
         except ImportError as error:
             raise UnusableInput("--engine spark needs pyspark and dbt-spark: make spark") from error
         if not (os.environ.get("JAVA_HOME") or shutil.which("java")):
@@ -127,7 +125,8 @@ class Spark:
             builder = builder.config(name, value)
         log = (self.home or Path(tempfile.gettempdir())) / "logs" / "spark.log"
         try:
-            with _stderr_to(log):
+            with _stderr_to(log), warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # it knows no pandas 3, and is handed none
                 session = builder.getOrCreate()
         except Exception as error:
             raise RitornoError(
@@ -196,6 +195,10 @@ class Spark:
             for number, (schema, name) in enumerate(found)
         )
         return {found[row["number"]]: int(row["row_count"]) for row in self.session.sql(counted).collect()}
+
+    def rows(self, warehouse: Path, statement: str) -> list[tuple[Any, ...]]:
+        """See Engine."""
+        return [tuple(row) for row in self.session.sql(statement.rstrip().rstrip(";")).collect()]
 
     def publish(self, tables: Sequence[Table], run_id: str, as_of: date) -> None:
         """Copy the marts' files into a folder of the run, then point the views of schema `published` there.

@@ -2,8 +2,8 @@
 
 A segment is any model in models/segments. Its definition hash covers what decides who is in it and what becomes of
 that: the model's SQL as written, the SQL of every macro of this project that it uses (and that those use), and its
-meta. Of a macro that
-differs between engines it is DuckDB's. It does not cover the models it reads, the policy vars or the data: those are in git and in the policy hash.
+meta. Of a macro that differs between engines it is DuckDB's. It does not cover the models it reads, the policy vars or
+the data: those are in git and in the policy hash.
 """
 
 from __future__ import annotations
