@@ -89,7 +89,7 @@ def refresh(
     ] = False,
     engine: Annotated[
         str,
-        typer.Option(help="Where SQL runs: duckdb, postgres at RITORNO_POSTGRES_URL, or spark. Default: RITORNO_ENGINE."),
+        typer.Option(help="Where SQL runs: duckdb, postgres (RITORNO_POSTGRES_URL) or spark. Default: RITORNO_ENGINE."),
     ] = "",
     full: Annotated[
         bool, typer.Option("--full", help="Build every table whole, whatever the var incremental says.")
