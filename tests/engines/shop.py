@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -15,6 +17,9 @@ ODD = [
     *["true", "t", "TRUE", "yes", "ja", "0", "{}", '{"a": 1}', '{"a": }', "null", "99999999999999999.9999"],
 ]
 """What people type into date, number and other columns, and what one of the engines is known to read as more."""
+
+
+LENIENT = '{"quarantine_limit": 0.9}'  # most of the odd rows are unreadable on purpose
 
 
 def dirty_shop(folder: Path) -> Path:
@@ -38,12 +43,54 @@ def dirty_shop(folder: Path) -> Path:
 def refreshed(raw: Path, home: Path, engine: str) -> Path:
     """Refresh a new home on an engine; returns the file that it published."""
     command = ["refresh", "--raw", str(raw), "--as-of", END.isoformat(), "--home", str(home), "--engine", engine]
-    command += ["--vars", '{"quarantine_limit": 0.9}']  # most of the odd rows are unreadable on purpose
-    done = subprocess.run(
-        [sys.executable, "-c", "from ritorno.cli import main; main()", *command],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    _run("from ritorno.cli import main; main()", *command, "--vars", LENIENT)
     return home / "published" / "ritorno.duckdb"
+
+
+def built(raw: Path, home: Path, engine: str, models: Sequence[str]) -> Path:
+    """Build some models on an engine, with all that they read and no checks; returns the home's warehouse."""
+    _run("from tests.engines.shop import _build; _build()", str(raw), str(home), engine, *models)
+    return home / "warehouse.duckdb"
+
+
+def _run(code: str, *arguments: str) -> None:
+    """In a process of its own: a Spark session is the process's, and so is Dagster's idea of the home."""
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _build() -> None:
+    from ritorno import pipeline
+    from ritorno.dbt import stages
+    from ritorno.home import Home
+    from ritorno.session import Run, active
+
+    raw, root, engine, *models = sys.argv[1:]
+    home = Home(Path(root)).ensure()
+    os.environ["RITORNO_HOME"] = root
+    run = Run(pipeline.make_request(home=home, as_of=END.isoformat(), raw=raw, overrides=LENIENT, engine=engine))
+    with run.recorded(), active(run):
+        manifest = run.dbt.parsed and run.dbt.manifest()
+        pipeline.land(run)
+        found = stages(manifest)
+        makers = {output: step for steps in found.steps.values() for step in steps for output in step.outputs}
+        waiting = [f"model.ritorno.{model}" for model in models]
+        wanted: set[str] = set()
+        needed = set()
+        while waiting:
+            unique_id = waiting.pop()
+            if unique_id not in wanted:
+                wanted.add(unique_id)
+                waiting += manifest["parent_map"].get(unique_id, [])
+                source = manifest["sources"].get(unique_id)
+                step = makers.get(f"{source['source_name']}.{source['name']}") if source else None
+                if step is not None:
+                    needed.add(step.name)
+                    waiting += [f"model.ritorno.{name}" for name in step.reads(manifest)]
+        for stage in found.dbt:
+            pipeline.build(run, stage, [node for node in stage.nodes if node in wanted], manifest)
+            if run.stopped:
+                raise SystemExit(run.stopped.reason)
+            for step in found.steps[stage.number]:
+                if step.name in needed:
+                    pipeline.run_step(run, step, manifest)

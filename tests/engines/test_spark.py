@@ -13,9 +13,9 @@ import pytest
 from ritorno.engines import make_engine
 from ritorno.engines.spark import Spark, settings
 from ritorno.errors import UnusableInput
-from tests.engines.compare import differences
+from tests.engines.compare import differences, marts_of
 from tests.engines.macros import disagreements
-from tests.engines.shop import dirty_shop, refreshed
+from tests.engines.shop import built, dirty_shop, refreshed
 from tests.engines.spark_cluster import missing, spark_cluster
 
 SMALL = {
@@ -26,6 +26,7 @@ SMALL = {
     "RITORNO_SPARK_JAVA": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
 }
 """A session for few rows: generated code, adaptive plans and a metastore cost more than they save."""
+SPINE = ["orders", "order_items", "customer_rfm", "cohort_retention"]
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
 
@@ -121,17 +122,34 @@ def test_spark_is_an_engine(tmp_path: Path) -> None:
 # --- the whole refresh
 
 
-@pytest.mark.spark
-def test_every_mart_is_the_same_on_a_spark_cluster_value_by_value(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    raw = dirty_shop(tmp_path / "shop")
-    expected = refreshed(raw, tmp_path / "duckdb", "duckdb")
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A master and two workers that a refresh of this test finds; their log."""
     with spark_cluster(tmp_path / "cluster") as master:
         for name, value in {**SMALL, "RITORNO_SPARK_MASTER": master, "SPARK_LOCAL_IP": "127.0.0.1"}.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("RITORNO_SPARK_EXECUTOR_MEMORY", "512m")
-        published = refreshed(raw, tmp_path / "spark", "spark")
-        ran = (tmp_path / "cluster" / "cluster.log").read_text(errors="replace")
+        yield tmp_path / "cluster" / "cluster.log"
+
+
+def workers_at_work(log: Path) -> int:
+    return len(set(re.findall(r"Launching executor app-\S+?/(\d+)", log.read_text(errors="replace"))))
+
+
+@pytest.mark.slow
+def test_identity_orders_rfm_and_cohorts_are_the_same_on_a_spark_cluster(cluster: Path, tmp_path: Path) -> None:
+    raw = dirty_shop(tmp_path / "shop")
+    expected = built(raw, tmp_path / "duckdb", "duckdb", SPINE)
+    found = built(raw, tmp_path / "spark", "spark", SPINE)
+    assert set(marts_of(str(found))) == set(SPINE)
+    assert differences(str(expected), str(found)) == {}
+    assert workers_at_work(cluster) == 2
+
+
+@pytest.mark.spark
+def test_every_mart_is_the_same_on_a_spark_cluster_value_by_value(cluster: Path, tmp_path: Path) -> None:
+    raw = dirty_shop(tmp_path / "shop")
+    expected = refreshed(raw, tmp_path / "duckdb", "duckdb")
+    published = refreshed(raw, tmp_path / "spark", "spark")
     assert differences(str(expected), str(published)) == {}
-    assert len(set(re.findall(r"Launching executor app-\S+?/(\d+)", ran))) == 2  # both workers worked
+    assert workers_at_work(cluster) == 2
