@@ -23,7 +23,7 @@
 
 {#- A model of models/intermediate/changes without a dependency on it. -#}
 {% macro changes_relation(name, schema='intermediate') -%}
-{{- return(api.Relation.create(database=target.database, schema=schema, identifier=name, type='table')) -}}
+{{- return(api.Relation.create(database=target.database | default(none), schema=schema, identifier=name, type='table')) -}}
 {%- endmacro %}
 
 {#- Rows that an earlier run left under a name, added to a query of the same columns: `rows` says which, with
