@@ -66,7 +66,12 @@ unlogged as (
                     versions.started_at
                 )
             else versions.ended_at
-        end as end_from
+        end as end_from,
+        case
+            when versions.trial_end > versions.started_at
+                then least(versions.trial_end, greatest(versions.observed_from, versions.started_at))
+            else versions.started_at
+        end as first_charged_at
     from versions
     left join logs on versions.subscription_key = logs.subscription_key
     where logs.subscription_key is null
@@ -111,7 +116,12 @@ conversions as (
         cast(null as timestamp) as effective_at,
         cast(null as {{ type_string() }}) as reason
     from unlogged
-    where trial_end > started_at and status != 'trialing' and (end_from is null or end_from > trial_end)
+    where
+        trial_end > started_at
+        and status != 'trialing'
+        and (end_from is null or end_from > trial_end)
+        -- whose first charge failed was never converted
+        and (status != 'past_due' or updated_at > trial_end)
 
 ),
 
@@ -120,7 +130,7 @@ failures as (
     select
         subscription_key,
         'payment_failed' as event_type,
-        greatest(coalesce(updated_at, started_at), started_at) as occurred_at,
+        greatest(coalesce(updated_at, first_charged_at), started_at) as occurred_at,
         cast(null as timestamp) as effective_at,
         cast(null as {{ type_string() }}) as reason
     from unlogged
