@@ -120,6 +120,7 @@ Touchpoint = Literal[
     "message_clicked",
     "unsubscribed",
     "subscription",
+    "tier_changed",
 ]
 Days = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]

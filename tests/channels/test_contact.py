@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from functools import cache
 from typing import Any
 
@@ -309,3 +310,32 @@ def test_with_orders_alone_every_mart_of_the_crm_is_there_typed_and_empty():
         "select touchpoint, count(*) from marts.customer_journey group by all order by all"
     ).fetchall()
     assert journey == [("first_contact", 1), ("order", 2)]
+
+
+def test_a_change_of_loyalty_tier_is_told_at_the_end_of_its_day_and_joining_is_not():
+    project = Project.compile()
+    con = project.connect({"orders": _raw()["orders"]})
+    project.run(con, "int_identity__customers", as_of=AS_OF)
+    (key, day), *_ = con.execute(
+        "select customer_key, cast(first_seen_at as date) from intermediate.int_identity__customers order by all"
+    ).fetchall()
+    stays = [
+        {"customer_key": key, "stay_number": 1, "tier": "basic", "valid_from": day, "cause": "joined"},
+        {"customer_key": key, "stay_number": 2, "tier": "gold", "previous_tier": "basic", "valid_from": day,
+         "cause": "upgraded"},
+        {"customer_key": key, "stay_number": 3, "tier": "silver", "previous_tier": "gold", "valid_from": AS_OF,
+         "cause": "downgraded"},
+    ]  # fmt: skip
+    types = {"customer_key": "varchar", "stay_number": "bigint", "tier": "varchar", "previous_tier": "varchar",
+             "valid_from": "date", "cause": "varchar"}  # fmt: skip
+    project.give(con, "loyalty_tier_history", types, stays)
+    project.run(con, "customer_journey", as_of=AS_OF, given=["loyalty_tier_history"])
+    told = con.execute(
+        "select touchpoint, detail, touchpoint_date from marts.customer_journey where customer_key = ? "
+        "order by touchpoint_number",
+        [key],
+    ).fetchall()
+    changes = [row[1:] for row in told if row[0] == "tier_changed"]
+    assert changes == [("upgraded to gold", day), ("downgraded to silver", date.fromisoformat(AS_OF))]
+    # earned by an order of that day, so told after it
+    assert [row[0] for row in told if row[2] == day][-1] == "tier_changed"

@@ -4,6 +4,7 @@
 
 import math
 from datetime import date
+from decimal import Decimal
 
 import phonenumbers
 import pytest
@@ -377,6 +378,7 @@ ALLOWED = {
     "pause_scheduled": {"active"}, "paused": {"active"}, "resumed": {"paused"}, "payment_failed": {"active"},
     "payment_recovered": {"past_due"}, "cancel_scheduled": {"active"},
     "cancelled": {"active", "trialing", "past_due", "paused"}, "expired": {"active"}, "reactivated": {"cancelled", "expired"},
+    "discount_changed": {"active"},
 }  # fmt: skip
 
 
@@ -397,6 +399,60 @@ def test_the_subscription_log_has_no_impossible_event_and_ends_in_todays_table(s
         assert (state_after(events), *events[-1][3:]) == today[sub]
     kinds = {e[0] for events in logs.values() for e in events}
     assert kinds == set(ALLOWED)
+
+
+def test_a_coupon_is_in_the_log_in_todays_table_while_it_lasts_and_in_the_truth(shop):
+    columns = "discount_percent, discount_amount, discount_duration"
+    words = {
+        sub: word
+        for sub, *word in shop.rows(
+            f"select subscription_id, {columns}, discount_ends_at from subscription_events "
+            "where discount_duration is not null order by subscription_id, sequence"
+        )
+    }
+    assert {word[2] for word in words.values()} == {"months", "forever", "once", "none"}
+    truth = dict(shop.rows("select subscription_id, coupon from truth_subscriptions where coupon is not null"))
+    assert set(truth) == set(words)
+    last = shop.one("select max(occurred_at) from subscription_events")
+    for sub, *coupon, ends in shop.rows(f"select subscription_id, {columns}, discount_ends_at from subscriptions"):
+        word = words.get(sub)
+        is_over = word is None or word[2] == "none" or (word[2] == "months" and word[3] <= last)
+        assert (coupon, ends) == (([None] * 3, None) if is_over else (word[:3], word[3])), sub
+
+
+def test_an_invoice_is_less_by_the_coupon_of_its_time_and_by_nothing_else(shop):
+    billed = shop.rows("""
+        with said as (
+            select *,
+                last_value(discount_duration ignore nulls) over w as duration,
+                last_value(coalesce(discount_percent, 0) + 0 * length(discount_duration) ignore nulls) over w as per_cent,
+                last_value(case when discount_duration is not null then coalesce(discount_amount, 0) end ignore nulls)
+                    over w as amount,
+                last_value(case when discount_duration is not null then coalesce(discount_ends_at, 'infinity') end
+                    ignore nulls) over w as ends
+            from subscription_events
+            window w as (partition by subscription_id order by sequence rows unbounded preceding)
+        ),
+        bills as (
+            select *, row_number() over (partition by subscription_id order by sequence) as nth
+            from said where type in ('activated', 'renewed', 'payment_recovered', 'resumed', 'reactivated')
+        ),
+        paid as (
+            select o.subscription_id, i.unit_price,
+                row_number() over (partition by o.subscription_id order by o.ordered_at, o.order_id) as nth
+            from orders o join order_items i using (order_id) where o.subscription_id is not null
+        )
+        select b.price, b.quantity, b.duration, b.per_cent, b.amount, b.occurred_at < b.ends, b.nth, p.unit_price
+        from bills b join paid p using (subscription_id, nth)
+    """)
+    assert len(billed) > 300
+    lower = 0
+    for price, quantity, duration, per_cent, amount, is_on, nth, paid in billed:
+        holds = duration not in (None, "none") and is_on and (duration != "once" or nth == 1)
+        less = int(price * per_cent) / Decimal(100) + amount / max(quantity, 1) if holds else 0
+        assert abs(paid - max(price - less, 0)) <= Decimal("0.01"), (price, duration, paid)
+        lower += holds
+    assert lower > 20
 
 
 def test_a_subscription_order_follows_each_billing(shop):

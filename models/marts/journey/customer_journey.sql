@@ -6,7 +6,7 @@
     'nps_response': 'nps_touchpoints', 'campaign_assigned': 'assignment_touchpoints',
     'message_sent': 'sent_touchpoints', 'message_opened': 'opened_touchpoints',
     'message_clicked': 'clicked_touchpoints', 'unsubscribed': 'unsubscribed_touchpoints',
-    'subscription': 'subscription_touchpoints',
+    'subscription': 'subscription_touchpoints', 'tier_changed': 'tier_touchpoints',
 } -%}
 {%- set text = type_string() -%}
 -- sqlfluff:indentation:template_blocks_indent:false
@@ -75,6 +75,13 @@ subscriptions as (
 
     select * from {{ ref('subscriptions') }}
     where customer_key is not null
+
+),
+
+loyalty_tier_history as (
+
+    select * from {{ ref('loyalty_tier_history') }}
+    where previous_tier is not null
 
 ),
 
@@ -240,6 +247,22 @@ subscription_touchpoints as (
         subscription_events.event_key as source_key
     from subscription_events
     inner join subscriptions on subscription_events.subscription_key = subscriptions.subscription_key
+
+),
+
+-- a tier has a day and no instant: the day's last minute, since the order of the day that earned it came before
+tier_touchpoints as (
+
+    select
+        customer_key,
+        {{ business_instant('valid_from', 24 * 60 - 1) }} as occurred_at,
+        valid_from as touchpoint_date,
+        'tier_changed' as touchpoint,
+        cast(null as {{ text }}) as channel,
+        cause || ' to ' || tier as detail,
+        cast(null as {{ type_money() }}) as amount,
+        cast(stay_number as {{ text }}) as source_key
+    from loyalty_tier_history
 
 ),
 

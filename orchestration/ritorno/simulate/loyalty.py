@@ -13,7 +13,7 @@ from ritorno.simulate import columns as c
 from ritorno.simulate.clock import DAY
 from ritorno.simulate.columns import NEVER, Ints
 from ritorno.simulate.orders import ID_ROOM, Refunds, Sales
-from ritorno.simulate.people import BUYER, People, Profiles
+from ritorno.simulate.people import B2B, BUYER, People, Profiles
 from ritorno.simulate.shop import Shop, share
 
 TYPES = ("earn", "redeem", "expire", "adjust", "reverse")
@@ -28,6 +28,7 @@ def ledger(
 ) -> pa.Table:
     """The events of the chunk's members, by member and time."""
     member = (people.role == BUYER) & (people.number % 20 < 7)
+    member |= (people.role == B2B) & (people.number % 5 < 3)
     bought = sales.bought
     person0 = np.maximum(bought.person, 0)
     earning = np.flatnonzero(

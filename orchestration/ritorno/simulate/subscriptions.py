@@ -23,15 +23,26 @@ from ritorno.simulate.shop import CURRENCIES, PRICE_FACTOR, UNITS, Shop, draw, s
 EVENTS = (
     "created", "trial_started", "activated", "renewed", "plan_changed", "price_changed", "quantity_changed",
     "pause_scheduled", "paused", "resumed", "skipped", "payment_failed", "payment_recovered", "cancel_scheduled",
-    "cancelled", "expired", "reactivated",
+    "cancelled", "expired", "reactivated", "discount_changed",
 )  # fmt: skip
 (
     CREATED, TRIAL_STARTED, ACTIVATED, RENEWED, PLAN_CHANGED, PRICE_CHANGED, QUANTITY_CHANGED, PAUSE_SCHEDULED, PAUSED,
     RESUMED, SKIPPED, PAYMENT_FAILED, PAYMENT_RECOVERED, CANCEL_SCHEDULED, CANCELLED, EXPIRED, REACTIVATED,
+    DISCOUNT_CHANGED,
 ) = range(len(EVENTS))  # fmt: skip
 STATES = ("trialing", "active", "past_due", "paused", "cancelled", "expired")
 TRIALING, ACTIVE, PAST_DUE, ON_PAUSE, ENDED, RUN_OUT = range(len(STATES))
 REASONS = ("too_much_left", "too_expensive", "travelling", "payment_failed", "trial_not_converted", "other", "fraud")
+COUPONS = ("quarter", "loyal", "five_off", "first_half", "none")
+"""A fifth less for three months, a tenth or five units of money for ever, half of the first invoice; no coupon."""
+QUARTER, LOYAL, FIVE_OFF, FIRST_HALF, NO_COUPON = range(len(COUPONS))
+COUPON_PERCENT = np.array([20, 10, 0, 50, 0])
+COUPON_CENTS = np.array([0, 0, 500, 0, 0])
+DURATIONS = ("months", "forever", "once", "none")
+COUPON_DURATION = np.array([0, 1, 1, 2, 3])
+QUARTER_DAYS = 92
+WORD = (CREATED, DISCOUNT_CHANGED)
+"""Events that say something about the coupon; the others leave it as it was."""
 BILLING = (ACTIVATED, RENEWED, PAYMENT_RECOVERED, RESUMED, REACTIVATED)
 
 
@@ -67,6 +78,9 @@ class _Life:
     reason: Ints
     pauses: Ints
     comebacks: Ints
+    coupon: Ints
+    """Of COUPONS, -1 none."""
+    coupon_end: Ints
     log: list[tuple[Ints, ...]] = field(default_factory=list)
 
     def happen(
@@ -80,7 +94,7 @@ class _Life:
             (
                 at, np.full(len(at), kind), when[done], np.full(len(at), len(self.log)), self.plan[at], self.price[at],
                 self.quantity[at], none if effective is None else effective[done],
-                np.full(len(at), -1) if reason is None else reason[done],
+                np.full(len(at), -1) if reason is None else reason[done], self.coupon[at], self.coupon_end[at],
             )
         )  # fmt: skip
         return done
@@ -145,8 +159,13 @@ def _begin(
         reason=zero - 1,
         pauses=zero.copy(),
         comebacks=zero.copy(),
+        coupon=zero - 1,
+        coupon_end=never.copy(),
     )
     everyone = np.arange(n)
+    # by their numbers, not by chance: no other draw of the shop depends on who has a coupon
+    lot = (people.number[person] * 7 + _nth(person) * 3) % 20
+    _give(life, everyone[lot < NO_COUPON], lot[lot < NO_COUPON], started[lot < NO_COUPON])
     trial = (shop.plans.trial_days[plan] > 0) & share(rng, 0.8, n)
     life.happen(everyone, CREATED, started)
     life.happen(
@@ -159,6 +178,12 @@ def _begin(
     life.state = np.where(trial, TRIALING, ACTIVE)
     life.due = np.where(trial, started + shop.plans.trial_days[plan] * DAY, life.step(started, everyone))
     return life
+
+
+def _give(life: _Life, who: Ints, coupon: Ints, when: Ints) -> None:
+    """A coupon from `when` on."""
+    life.coupon[who] = coupon
+    life.coupon_end[who] = np.where(coupon == QUARTER, when + QUARTER_DAYS * DAY, NEVER)
 
 
 def _list_price(shop: Shop, plan: Ints, currency: Ints) -> Ints:
@@ -247,6 +272,10 @@ def _change(life: _Life, who: Ints, when: Ints, code: int) -> None:
         life.plan[who] = np.array([1, 0, 0, 7, 0, 5, 0, 3])[life.plan[who]]
         life.price[who] = _list_price(life.shop, life.plan[who], life.currency[who])
         life.happen(who, PLAN_CHANGED, when)
+        # the coupon was for the other plan; only one for ever is still there to be taken away
+        had = np.isin(life.coupon[who], (LOYAL, FIVE_OFF))
+        _give(life, who[had], np.full(int(had.sum()), NO_COUPON), when[had])
+        life.happen(who[had], DISCOUNT_CHANGED, when[had])
     elif code == 3:
         life.price[who] = np.round(life.price[who] * life.rng.choice([0.9, 1.05, 1.1], len(who))).astype(np.int64)
         life.happen(who, PRICE_CHANGED, when)
@@ -302,6 +331,10 @@ def _retry(life: _Life, who: Ints) -> None:
 def _come_back(life: _Life, who: Ints) -> None:
     when = life.due[who]
     life.happen(who, REACTIVATED, when)
+    # who comes back without a coupon gets one in one case of three
+    won = (life.person[who] % 3 == 0) & ~np.isin(life.coupon[who], (LOYAL, FIVE_OFF))
+    _give(life, who[won], np.full(int(won.sum()), LOYAL), when[won])
+    life.happen(who[won], DISCOUNT_CHANGED, when[won])
     life.state[who] = ACTIVE
     life.comebacks[who] += 1
     for column in (life.cancelled, life.ended, life.cancel_at):
@@ -312,10 +345,11 @@ def _come_back(life: _Life, who: Ints) -> None:
 
 def _finish(shop: Shop, people: People, profiles: Profiles, life: _Life) -> Running:
     columns = [np.concatenate(x) for x in zip(*life.log, strict=True)]
-    sub, kind, when, order, plan, price, quantity, effective, reason = columns
+    sub, kind, when, order, plan, price, quantity, effective, reason, coupon, coupon_end = columns
     sort = np.lexsort((order, when, sub))
     sub, kind, when, order = sub[sort], kind[sort], when[sort], order[sort]
     plan, price, quantity, effective, reason = plan[sort], price[sort], quantity[sort], effective[sort], reason[sort]
+    coupon, coupon_end = coupon[sort], coupon_end[sort]
     rank = np.arange(len(sub)) - np.searchsorted(sub, sub)
     number = people.number[life.person] * SLOTS + _nth(life.person)
     started = when[rank == 0]
@@ -333,6 +367,7 @@ def _finish(shop: Shop, people: People, profiles: Profiles, life: _Life) -> Runn
             "interval": c.pick(UNITS, shop.plans.unit[plan]),
             "interval_count": c.numbers(shop.plans.count[plan]),
             "quantity": c.numbers(quantity),
+            **_discount(np.where(np.isin(kind, WORD), coupon, -1), coupon_end),
             "effective_at": c.instants(effective),
             "reason": c.pick(REASONS, reason),
             "updated_at": c.instants(when),
@@ -352,11 +387,36 @@ def _finish(shop: Shop, people: People, profiles: Profiles, life: _Life) -> Runn
         subscription=number[bill_sub],
         product=shop.plans.product[plan[billed]],
         quantity=quantity[billed],
-        price=price[billed],
+        price=_invoiced(price, quantity, coupon, coupon_end, kind, when, sub)[billed],
     )
     return Running(
         _today(shop, people, profiles, life, number, started, when, sub), events, renewals, _truth(people, life, number)
     )
+
+
+def _discount(coupon: Ints, end: Ints) -> dict[str, pa.Array]:
+    """The four columns of a coupon; -1 says nothing."""
+    at = np.maximum(coupon, 0)
+    return {
+        "discount_amount": c.money(np.where((coupon >= 0) & (COUPON_CENTS[at] > 0), COUPON_CENTS[at], NEVER)),
+        "discount_percent": c.money(
+            np.where((coupon >= 0) & (COUPON_PERCENT[at] > 0), COUPON_PERCENT[at] * 100, NEVER)
+        ),
+        "discount_duration": c.pick(DURATIONS, np.where(coupon >= 0, COUPON_DURATION[at], -1)),
+        "discount_ends_at": c.instants(np.where(coupon == QUARTER, end, NEVER)),
+    }
+
+
+def _invoiced(price: Ints, quantity: Ints, coupon: Ints, end: Ints, kind: Ints, when: Ints, sub: Ints) -> Ints:
+    """What an invoice charges a unit: the price less the coupon of the moment."""
+    bills = np.isin(kind, BILLING)
+    before = np.cumsum(bills) - bills  # invoices so far, of this and earlier subscriptions
+    first = before == before[np.searchsorted(sub, sub)]
+    at = np.maximum(coupon, 0)
+    holds = (coupon >= 0) & ((coupon != QUARTER) | (when < end)) & ((coupon != FIRST_HALF) | first)
+    less = price * COUPON_PERCENT[at] // 100 + COUPON_CENTS[at] // np.maximum(quantity, 1)
+    charged: Ints = np.where(holds, np.maximum(price - less, 0), price)
+    return charged
 
 
 def _nth(person: Ints) -> Ints:
@@ -387,6 +447,7 @@ def _today(
             "interval": c.pick(UNITS, shop.plans.unit[life.plan]),
             "interval_count": c.numbers(shop.plans.count[life.plan]),
             "quantity": c.numbers(life.quantity),
+            **_discount(_of_today(shop, life), life.coupon_end),
             "currency": c.pick(CURRENCIES, life.currency),
             "trial_end": c.instants(np.where(trialing, life.due, NEVER)),
             "pause_start": c.instants(np.where(paused, life.pause_start, NEVER)),
@@ -400,6 +461,12 @@ def _today(
     )
 
 
+def _of_today(shop: Shop, life: _Life) -> Ints:
+    """The coupon that today's table shows: one whose months are over is gone from it."""
+    over = (life.coupon == QUARTER) & (life.coupon_end <= shop.clock.last)
+    return np.where(over | (life.coupon == NO_COUPON), -1, life.coupon)
+
+
 def _truth(people: People, life: _Life, number: Ints) -> dict[str, Any]:
     return {
         "subscription_id": c.numbered("s-", number, 9),
@@ -411,4 +478,6 @@ def _truth(people: People, life: _Life, number: Ints) -> dict[str, Any]:
         "pause_end": c.instants(life.pause_end),
         "price": c.money(life.price),
         "quantity": c.numbers(life.quantity),
+        "coupon": c.pick(COUPONS, life.coupon),
+        "coupon_ends_at": c.instants(life.coupon_end),
     }
