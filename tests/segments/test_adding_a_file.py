@@ -105,7 +105,7 @@ print("RESULT" + json.dumps({"seen": seen, "listed": listed}, default=str))
 """
 
 
-@pytest.mark.slow
+@pytest.mark.slow(25)
 def test_a_new_file_is_a_new_segment_everywhere_with_nothing_else_edited(tmp_path: Path) -> None:
     copy = tmp_path / "project"
     for name in PROJECT:
