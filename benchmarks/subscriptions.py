@@ -2,9 +2,9 @@
 
     python benchmarks/subscriptions.py [--subscriptions 1000000] [--events 10] [--memory 4GB]
 
-CPU seconds stand beside, since they stay what they are when the machine does other work. The log is written as raw
-tables, then dbt's compiled SQL of the subscription models runs in their order on a
-DuckDB file with bounded memory, each model timed; what it can't hold it spills beside the file.
+The log is written as raw tables, then dbt's compiled SQL of the subscription models runs in their order on a DuckDB file
+with bounded memory, each model timed; what it can't hold it spills beside the file. CPU seconds stand beside: they stay
+about what they are when the machine does other work.
 """
 
 from __future__ import annotations
@@ -91,9 +91,8 @@ def main() -> None:
         rows = {mart: con.execute(f"select count(*) from marts.{mart}").fetchone() for mart in MARTS}
         size = Path(folder, "warehouse.duckdb").stat().st_size / 2**20
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-        print(
-            f"{options.subscriptions} subscriptions x {options.events} events: {total:.1f} s, {cpu:.1f} s CPU, peak {peak:.0f} MB"
-        )
+        what = f"{options.subscriptions:,} subscriptions x {options.events} events"
+        print(f"{what}: {total:.1f} s, {cpu:.1f} s CPU, peak {peak:,.0f} MB")
         print(f"warehouse {size:.0f} MB; rows {rows}")
 
 

@@ -410,8 +410,8 @@ def _discount(coupon: Ints, end: Ints) -> dict[str, pa.Array]:
 def _invoiced(price: Ints, quantity: Ints, coupon: Ints, end: Ints, kind: Ints, when: Ints, sub: Ints) -> Ints:
     """What an invoice charges a unit: the price less the coupon of the moment."""
     bills = np.isin(kind, BILLING)
-    before = np.cumsum(bills) - bills  # invoices so far, of this and earlier subscriptions
-    first = before == before[np.searchsorted(sub, sub)]
+    before: Ints = np.cumsum(bills) - bills  # invoices so far, of this and earlier subscriptions
+    first: Bools = before == before[np.searchsorted(sub, sub)]
     at = np.maximum(coupon, 0)
     holds = (coupon >= 0) & ((coupon != QUARTER) | (when < end)) & ((coupon != FIRST_HALF) | first)
     less = price * COUPON_PERCENT[at] // 100 + COUPON_CENTS[at] // np.maximum(quantity, 1)
