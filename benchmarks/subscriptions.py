@@ -2,9 +2,9 @@
 
     python benchmarks/subscriptions.py [--subscriptions 1000000] [--events 10] [--memory 4GB]
 
-The log is written as raw tables, then dbt's compiled SQL of the subscription models runs in their order on a DuckDB file
-with bounded memory, each model timed; what it can't hold it spills beside the file. CPU seconds stand beside: they stay
-about what they are when the machine does other work.
+The log is written as raw tables, then dbt's compiled SQL of the subscription models runs in their order on a DuckDB
+file with bounded memory, each model timed; what it can't hold it spills beside the file. CPU seconds stand beside: they
+stay about what they are when the machine does other work.
 """
 
 from __future__ import annotations
