@@ -163,7 +163,16 @@ def serving(folder: Path, address: str, port: int, password: str = "", cache: Pa
     _prepare(folder, python, settings, address, password)
     url = f"http://127.0.0.1:{port}"
     command = [str(python), "-m", "gunicorn", "--workers", "1", "--worker-class", "gthread", "--threads", "8"]
-    command += ["--no-control-socket", "--timeout", "120", "--bind", f"127.0.0.1:{port}", "superset.app:create_app()"]
+    command += [
+        "--no-control-socket",
+        "--keep-alive",
+        "75",
+        "--timeout",
+        "120",
+        "--bind",
+        f"127.0.0.1:{port}",
+        "superset.app:create_app()",
+    ]
     with (folder / "superset.log").open("ab") as log:
         server = subprocess.Popen(command, env=settings, cwd=folder, stdout=log, stderr=log, start_new_session=True)
         try:
@@ -261,14 +270,21 @@ def _end(server: subprocess.Popen[bytes]) -> None:
 # ---------------------------------------------------------------- the command
 
 
+def parser() -> argparse.ArgumentParser:
+    """What the command understands; no abbreviations, which would change their meaning with the next option."""
+    made = argparse.ArgumentParser(
+        prog="python -m bi.serve", description="Superset with Ritorno's dashboards.", allow_abbrev=False
+    )
+    made.add_argument("--home", help="the home whose published run to show (RITORNO_HOME, ./var)")
+    made.add_argument("--database", help="a PostgreSQL with schema `published`, as a SQLAlchemy address")
+    made.add_argument("--port", type=int, default=8088)
+    made.add_argument("--bundle", type=Path, help="write the file to import into a Superset of yours, start nothing")
+    return made
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Start Superset, say where it is and who may enter, until interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m bi.serve", description="Superset with Ritorno's dashboards.")
-    parser.add_argument("--home", help="the home whose published run to show (RITORNO_HOME, ./var)")
-    parser.add_argument("--database", help="a PostgreSQL with schema `published`, as a SQLAlchemy address")
-    parser.add_argument("--port", type=int, default=8088)
-    parser.add_argument("--bundle", type=Path, help="write the file to import into a Superset of yours, start nothing")
-    given = parser.parse_args(arguments)
+    given = parser().parse_args(arguments)
     home = Home.at(given.home)
     address = given.database or file_address(home)
     if given.bundle:

@@ -18,7 +18,7 @@ from dagster_dbt import DbtProject as DagsterDbtProject
 from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 from pydantic import PrivateAttr
 
-from ritorno import lock, pipeline
+from ritorno import lock, pipeline, publishing
 from ritorno.audiences import exposures
 from ritorno.contract import raw_tables
 from ritorno.dbt import DbtProject, Manifest, Stage, marts, stages, with_stage_tags
@@ -38,6 +38,8 @@ JOB = "refresh"
 SENDING_JOB = "refresh_and_send"
 DAILY = "0 5 * * *"
 AUDIENCE_GROUP = "audiences"
+OWNERS = ("team:analytics",)
+"""Of what no YAML speaks of: landing, checks, steps, publishing, state. Models say theirs in `meta.owner`."""
 STALE_WARNING, STALE = timedelta(hours=26), timedelta(hours=36)
 RETRIES, RETRY_SECONDS = 2, 5
 
@@ -133,13 +135,21 @@ LANDING = {
             raw_key(table.identifier),
             description=table.description,
             group_name="raw",
+            owners=OWNERS,
             kinds={"duckdb", "file"},
             skippable=True,
         )
         for table in raw_tables()
     ]
     + [
-        dg.AssetSpec(key, description=source["description"], group_name="raw", kinds={"duckdb"}, skippable=True)
+        dg.AssetSpec(
+            key,
+            description=source["description"],
+            group_name="raw",
+            owners=OWNERS,
+            kinds={"duckdb"},
+            skippable=True,
+        )
         for key, source in LANDING.items()
     ],
     pool=POOL,
@@ -176,6 +186,7 @@ def _checks(stage: str, known: Mapping[str, dg.AssetKey]) -> dg.AssetsDefinition
                 deps=list(known.values()),
                 description=f"The {stage} tables hold what expectations/{stage}.*.yml ask for.",
                 group_name="checked",
+                owners=OWNERS,
                 kinds={"greatexpectations"},
                 skippable=True,
             )
@@ -193,7 +204,14 @@ def _checks(stage: str, known: Mapping[str, dg.AssetKey]) -> dg.AssetsDefinition
         yield from _shown(context, results, known)
         guarded(lambda: pipeline.stop_if_blocked(stage, results))
         if checked_key(stage) in context.selected_asset_keys:
-            yield dg.MaterializeResult(asset_key=checked_key(stage), metadata={"checks": len(results)})
+            yield dg.MaterializeResult(
+                asset_key=checked_key(stage),
+                metadata={
+                    "checks": len(results),
+                    "failed": sum(not result.success for result in results),
+                    "data docs": dg.MetadataValue.url((session.run.home.docs / "index.html").as_uri()),
+                },
+            )
 
     return check_stage
 
@@ -249,11 +267,11 @@ def _group(props: Mapping[str, Any]) -> str:
 
 
 def _owners(props: Mapping[str, Any]) -> list[str]:
-    """`meta.owner`, an e-mail address or the name of a team."""
+    """The segment's owner, else `meta.owner` (dbt_project.yml gives each folder one): an e-mail address or a team."""
     meta = {**props.get("meta", {}), **props.get("config", {}).get("meta", {})}
-    owner = meta.get("owner") or meta.get("segment", {}).get("owner")
+    owner = meta.get("segment", {}).get("owner") or meta.get("owner")
     if not owner:
-        return []
+        return list(OWNERS)
     return [owner if "@" in owner else f"team:{owner}"]
 
 
@@ -337,6 +355,7 @@ def _step_assets(step: PythonStep) -> dg.AssetsDefinition:
                 deps=[_model_key(name) for name in step.reads(MANIFEST)] or [checked_key("raw")],
                 description=step.description,
                 group_name=step.name,
+                owners=OWNERS,
                 kinds={"python", "duckdb"},
             )
             for output in step.outputs
@@ -364,6 +383,7 @@ SEGMENTS = {node["name"]: TRANSLATOR.get_asset_key(node) for node in segment_nod
             deps=[*SEGMENTS.values(), dg.AssetKey(["segment_state", "sizes"])],
             description="Each segment has the share of all people that its YAML expects.",
             group_name="checked",
+            owners=OWNERS,
             kinds={"python"},
             skippable=True,
         )
@@ -398,6 +418,7 @@ MARTS = marts(MANIFEST)
             deps=[TRANSLATOR.get_asset_key(mart), checked_key("marts"), checked_key(shares.STAGE)],
             description=mart["description"],
             group_name="published",
+            owners=OWNERS,
             kinds={"duckdb", "parquet"},
             freshness_policy=dg.FreshnessPolicy.time_window(fail_window=STALE, warn_window=STALE_WARNING),
         )
@@ -416,9 +437,21 @@ def publish(context: dg.AssetExecutionContext, session: Session) -> Iterator[dg.
                 "dagster/row_count": published.row_counts[mart["name"]],
                 "run": published.run_id,
                 "as of": published.as_of.isoformat(),
-                "file": dg.MetadataValue.path(str(session.run.home.runs / published.run_id / "marts.duckdb")),
+                "file": dg.MetadataValue.path(str(session.run.home.published / publishing.FILE_FOR_BI)),
+                "parquet": dg.MetadataValue.path(
+                    str(session.run.home.published / "parquet" / f"{mart['name']}.parquet")
+                ),
+                **_report_links(session.run.home, mart["name"]),
             },
         )
+
+
+def _report_links(home: Home, mart: str) -> dict[str, dg.MetadataValue[Any]]:
+    """The pages of the report with a chart of this mart, else its first page."""
+    from ritorno.report import address, pages  # draws: altair takes a second, which the other processes don't need
+
+    shown = pages.showing(mart) or ("index",)
+    return {f"report: {page}": dg.MetadataValue.url(address(home, page)) for page in shown}
 
 
 WRITTEN = dg.AssetKey(["state", "written"])
@@ -433,6 +466,7 @@ WRITTEN = dg.AssetKey(["state", "written"])
             deps=[dg.AssetKey(["published", mart["name"]]) for mart in MARTS],
             description="What outlives the warehouse (stays in segments), written last, in one transaction, by as-of.",
             group_name="state",
+            owners=OWNERS,
             kinds={"duckdb"},
         )
     ],

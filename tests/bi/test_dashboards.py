@@ -12,12 +12,13 @@ from typing import Any
 
 import duckdb
 import psycopg2
+import psycopg2.errors
 import pytest
 import yaml
 
 from bi import serve
 from ritorno.engines.postgres import Server, push
-from ritorno.home import Home
+from ritorno.home import PROJECT_ROOT, Home
 from ritorno.publishing import FILE_FOR_BI
 from tests.audiences.destinations.servers import postgres_server
 from tests.bi.bundle import charts_of, contents
@@ -108,6 +109,22 @@ def _number(text: str) -> Any:
         return pytest.approx(float(text), rel=1e-8)  # decimals of one engine are doubles of the other
     except ValueError:
         return text
+
+
+def test_the_role_of_the_page_reads_what_is_published_and_nothing_else(postgres: Any) -> None:
+    page = (PROJECT_ROOT / "docs" / "bi.md").read_text(encoding="utf-8")
+    told = re.findall(r"^    ((?:create|grant|alter) .*;)$", page.split("## PostgreSQL")[1], re.MULTILINE)
+    assert len(told) == 4
+    with postgres.cursor() as cursor:
+        for statement in told:
+            cursor.execute(statement)
+        cursor.execute("create schema marts; create table marts.customers (customer_key text)")
+        cursor.execute("create table published.later (one integer)")
+        cursor.execute("set local role bi")
+        cursor.execute("select count(*) from published.customers cross join published.later")
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            cursor.execute("select * from marts.customers")
+    postgres.rollback()
 
 
 @pytest.mark.parametrize("name", CHARTS)

@@ -18,6 +18,7 @@ import duckdb
 import httpx
 import pytest
 from playwright.sync_api import Page, Response, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from bi import serve
 from ritorno.home import PROJECT_ROOT, Home
@@ -170,8 +171,14 @@ holders => Object.fromEntries(holders.map(holder => {
 def _look(page: Page, url: str, dashboard: str) -> dict[str, str]:
     """What is wrong with each chart of a dashboard, after all of them were drawn."""
     page.set_viewport_size({"width": 1600, "height": 1000})
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
     page.goto(f"{url}/superset/dashboard/{dashboard}/")
-    page.wait_for_selector(".dashboard-component-chart-holder")
+    try:
+        page.wait_for_selector(".dashboard-component-chart-holder", timeout=45_000)
+    except PlaywrightTimeout:  # seen once in a dozen runs on a machine under load; a person reloads, too
+        page.screenshot(path=ARTIFACTS / f"{dashboard}-stuck.png")
+        page.reload()
+        page.wait_for_selector(".dashboard-component-chart-holder")
     page.set_viewport_size({"width": 1600, "height": 2600})  # charts below the fold are drawn when they come into view
     found: dict[str, str] = {}
     until = time.monotonic() + 90
@@ -184,7 +191,6 @@ def _look(page: Page, url: str, dashboard: str) -> dict[str, str]:
     bottom = page.eval_on_selector_all(
         ".dashboard-component-chart-holder", "all => Math.max(...all.map(one => one.getBoundingClientRect().bottom))"
     )
-    ARTIFACTS.mkdir(parents=True, exist_ok=True)
     clip = {"x": 0, "y": 0, "width": 1600, "height": min(bottom + 20, 2600)}
     page.screenshot(path=ARTIFACTS / f"{dashboard}.png", clip=clip)  # type: ignore[arg-type]
     return found

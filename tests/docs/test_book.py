@@ -13,6 +13,7 @@ import duckdb
 import pytest
 import typer
 
+from bi import serve
 from docs import book
 from ritorno.cli import app
 from ritorno.home import PROJECT_ROOT, Home
@@ -93,6 +94,57 @@ def _parse(command: str) -> None:
     except Exception as error:  # typer brings its own copy of click's exceptions
         if type(error).__name__ not in {"MissingParameter", "NoArgsIsHelpError"}:
             raise AssertionError(f"{command}: {error}") from error
+
+
+OTHERS = re.compile(
+    r"^(?: {4}|.*?`)(?:[A-Z_]+=\S+ )?(?:\.venv/bin/)?((?:make|dbt|mf|python -m) [a-z][^#`\n]*)", re.MULTILINE
+)
+OTHER_COMMANDS = sorted(
+    {(page.name, found.strip()) for page in PAGES for found in OTHERS.findall(page.read_text("utf-8"))}
+)
+
+
+@pytest.mark.parametrize(("page", "command"), OTHER_COMMANDS, ids=[f"{page}: {text}" for page, text in OTHER_COMMANDS])
+def test_a_command_of_another_program_is_one_that_it_has(page: str, command: str) -> None:
+    _understood(command)
+
+
+def test_pages_show_commands_of_other_programs() -> None:
+    assert {command.split()[0] for _, command in OTHER_COMMANDS} == {"make", "dbt", "mf", "python"}
+    assert ("adding-a-metric.md", "mf list metrics") in OTHER_COMMANDS
+
+
+@pytest.mark.parametrize(
+    "command", ["make demos", "dbt biuld", "dbt build --selekt x", "mf query --metric x", "python -m bi.serve --hom x"]
+)
+def test_a_command_that_another_program_has_not_is_found(command: str) -> None:
+    with pytest.raises((AssertionError, click.ClickException, SystemExit)):
+        _understood(command)
+
+
+def _understood(command: str) -> None:
+    """Parsed as its program would, and nothing called."""
+    program, *words = shlex.split(command)
+    if program == "make":
+        targets = re.findall(r"^([a-z-]+):", (PROJECT_ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+        assert {word for word in words if "=" not in word} <= set(targets)
+    elif program == "python":
+        module, arguments = words[1], words[2:]
+        assert (PROJECT_ROOT / f"{module.replace('.', '/')}.py").is_file()
+        if module == "bi.serve":
+            serve.parser().parse_args(arguments)
+    else:
+        from dbt.cli.main import cli as dbt
+        from dbt_metricflow.cli.main import cli as mf
+
+        group: Any = {"dbt": dbt, "mf": mf}[program]
+        context = click.Context(group, info_name=program)
+        while words and hasattr(group, "get_command"):
+            found = group.get_command(context, words[0])
+            assert found is not None, f"{program} has no {words[0]}"
+            group, words = found, words[1:]
+            context = click.Context(group, info_name=group.name, parent=context)
+        group.make_parser(context).parse_args(args=words)
 
 
 def _queries() -> Iterator[tuple[str, str]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 import pytest
 
+from ritorno.home import PROJECT_ROOT
 from tests.metrics.flow import Metrics
 from tests.support import Project
 
@@ -149,6 +151,39 @@ CASES = {
         """select month, customers_opening, customers_lost, customers_lost_ex_pause, logo_churn, logo_churn_ex_pause
         from marts.mrr_monthly where is_complete""",
     ),
+    "revenue retention": Case(
+        (
+            "mrr_base",
+            "mrr_kept",
+            "mrr_kept_at_most",
+            "mrr_kept_ex_pause",
+            "mrr_kept_at_most_ex_pause",
+            "nrr",
+            "grr",
+            "nrr_ex_pause",
+            "grr_ex_pause",
+        ),
+        (MONTH,),
+        """select month, opening, kept, kept_at_most, kept_ex_pause, kept_at_most_ex_pause,
+            nrr, grr, nrr_ex_pause, grr_ex_pause
+        from marts.mrr_monthly where is_complete""",
+    ),
+    "what comes and what goes": Case(
+        ("mrr_gained", "mrr_lost", "quick_ratio", "mrr_paused_at_close", "mrr_with_paused_at_close", "paused_share"),
+        (MONTH,),
+        """select month, new + reactivation + expansion, -churn - contraction, quick_ratio, paused_closing,
+            closing + paused_closing, paused_share
+        from marts.mrr_monthly where is_complete""",
+    ),
+    "revenue retention of a quarter is that of its months together": Case(
+        ("mrr_base", "mrr_kept", "nrr", "grr", "quick_ratio"),
+        ("metric_time__quarter",),
+        """select cast(date_trunc('quarter', month) as date), sum(opening), sum(kept),
+            cast(sum(kept) as double) / nullif(sum(opening), 0),
+            cast(sum(kept_at_most) as double) / nullif(sum(opening), 0),
+            cast(sum(new + reactivation + expansion) as double) / nullif(-sum(churn + contraction), 0)
+        from marts.mrr_monthly where is_complete group by all""",
+    ),
     "lifecycle, by day": Case(
         (
             "at_risk_entrants",
@@ -208,7 +243,9 @@ def test_every_metric_is_compared_with_a_mart(metrics: Metrics) -> None:
     assert sorted(metrics.names) == sorted({name for case in CASES.values() for name in case.metrics})
 
 
-@pytest.mark.parametrize("case", ["rates", "recurring revenue", "lifecycle, by day", "cohorts", "subscribers"])
+@pytest.mark.parametrize(
+    "case", ["rates", "recurring revenue", "lifecycle, by day", "cohorts", "subscribers", "revenue retention"]
+)
 def test_the_shop_gives_these_metrics_something_to_say(case: str, metrics: Metrics) -> None:
     """Equality of two empty answers would prove nothing."""
     asked = CASES[case]
@@ -216,6 +253,15 @@ def test_the_shop_gives_these_metrics_something_to_say(case: str, metrics: Metri
     assert {name for name, column in zip(asked.metrics, zip(*values, strict=True), strict=True) if not any(column)} <= {
         "mrr_reactivation"
     }
+
+
+PAGE = (PROJECT_ROOT / "docs" / "adding-a-metric.md").read_text(encoding="utf-8")
+QUERIES = re.findall(r"mf query --metrics (\S+) --group-by (\S+)", PAGE)
+
+
+@pytest.mark.parametrize(("asked", "by"), QUERIES, ids=[asked for asked, _ in QUERIES])
+def test_a_query_of_the_page_gives_an_answer(asked: str, by: str, metrics: Metrics) -> None:
+    assert metrics.ask(asked.split(","), by.split(","))
 
 
 @pytest.mark.parametrize("by", [(), ("metric_time__quarter",), ("metric_time__year",)])
@@ -242,7 +288,9 @@ def test_every_metric_has_a_label_and_says_what_it_counts() -> None:
 
 def test_ratios_are_ratios_of_metrics_that_anybody_can_ask_for(metrics: Metrics) -> None:
     ratios = [one for one in Project.compile().manifest["metrics"].values() if one["type"] == "ratio"]
-    assert {"retention_rate", "churn_rate", "repeat_share", "aov", "clv", "nps"} <= {one["name"] for one in ratios}
+    assert {"retention_rate", "churn_rate", "repeat_share", "aov", "clv", "nps", "nrr", "quick_ratio"} <= {
+        one["name"] for one in ratios
+    }
     parts = {one["type_params"][part]["name"] for one in ratios for part in ("numerator", "denominator")}
     assert parts <= set(metrics.names)
 

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from types import ModuleType
 from unittest.mock import patch
+from urllib.parse import unquote, urlsplit
 
 import dagster as dg
 import duckdb
@@ -16,8 +17,11 @@ import pytest
 from ritorno.errors import CheckFailed
 from ritorno.home import Home
 from ritorno.policy import load_policy
+from ritorno.publishing import FILE_FOR_BI
 from ritorno.refresh import forget_old_runs, prepare_instance
+from ritorno.report import address, pages
 from ritorno.session import Request, Run, active
+from tests.report.shop import real_home, shared_folder
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +31,16 @@ def definitions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType
         import ritorno.definitions
 
         yield ritorno.definitions
+
+
+@pytest.fixture(scope="module")
+def refreshed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, dg.DagsterInstance]]:
+    """A home that was refreshed through the command line, and what Dagster remembers of it."""
+    home = real_home(shared_folder(tmp_path_factory))
+    with patch.dict(os.environ):
+        prepare_instance(home)
+        with dg.DagsterInstance.get() as instance:
+            yield home, instance
 
 
 def order(definitions: ModuleType) -> list[str]:
@@ -90,6 +104,68 @@ def test_assets_are_grouped_by_model_folder_and_described(definitions: ModuleTyp
     customers = specs[dg.AssetKey(["marts", "customers"])]
     assert customers.group_name == "marts_customers"
     assert (customers.description or "").startswith("One row per")
+
+
+def test_groups_mirror_the_folders_of_all_models(definitions: ModuleType) -> None:
+    specs = {spec.key: spec for spec in definitions.defs.resolve_all_asset_specs()}
+    models = [node for node in definitions.MANIFEST["nodes"].values() if node["resource_type"] in {"model", "seed"}]
+    for node in models:
+        folders = Path(node["original_file_path"]).parent.parts[1:]
+        assert specs[dg.AssetKey([node["schema"], node["name"]])].group_name == "_".join(folders), node["name"]
+
+
+def test_every_asset_says_what_it_is_and_who_answers_for_it(definitions: ModuleType) -> None:
+    specs = list(definitions.defs.resolve_all_asset_specs())
+    assert [spec.key for spec in specs if not (spec.description or "").strip()] == []
+    assert [spec.key for spec in specs if not spec.owners] == []
+    owners = {spec.key: list(spec.owners) for spec in specs}
+    assert owners[dg.AssetKey(["marts", "customers"])] == ["team:analytics"]
+    assert owners[dg.AssetKey(["segments", "vip"])] == ["team:crm"]  # its own YAML's, not its folder's
+
+
+def test_a_materialisation_says_how_many_rows_it_has_and_which_page_of_the_report_shows_it(
+    refreshed: tuple[Home, dg.DagsterInstance],
+) -> None:
+    home, instance = refreshed
+    with duckdb.connect(str(home.published / FILE_FOR_BI), read_only=True) as con:
+        [(customers,), (cohorts,)] = con.execute(
+            "select count(*) from marts.customers union all select count(*) from marts.cohort_retention"
+        ).fetchall()
+
+    def said(*key: str) -> dict[str, object]:
+        event = instance.get_latest_materialization_event(dg.AssetKey(list(key)))
+        assert event is not None, key
+        assert event.asset_materialization is not None
+        return {name: value.value for name, value in event.asset_materialization.metadata.items()}
+
+    assert said("marts", "customers")["dagster/row_count"] == customers
+    assert said("published", "customers")["dagster/row_count"] == customers
+    shown = said("published", "cohort_retention")
+    assert shown["dagster/row_count"] == cohorts
+    linked = [str(value) for name, value in shown.items() if name.startswith("report: ")]
+    assert f"{(home.published / 'report' / 'cohorts.html').as_uri()}" in linked
+    for link in [
+        *linked,
+        *(str(v) for k, v in said("published", "product_affinity").items() if k.startswith("report")),
+    ]:
+        assert Path(unquote(urlsplit(link).path)).is_file(), link
+    assert Path(str(shown["file"])).is_file()
+    assert Path(str(shown["parquet"])).is_file()
+    assert Path(unquote(urlsplit(str(said("checked", "marts")["data docs"])).path)).is_file()
+
+
+def test_links_to_the_report_lead_where_it_is_served(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    with patch.dict(os.environ, {"RITORNO_REPORT_URL": "https://intranet.example/retention/"}):
+        assert address(home, "cohorts") == "https://intranet.example/retention/cohorts.html"
+    with patch.dict(os.environ):
+        os.environ.pop("RITORNO_REPORT_URL", None)
+        assert address(home) == (tmp_path / "published" / "report" / "index.html").as_uri()
+
+
+def test_every_page_of_the_report_is_found_by_a_mart_that_it_shows(definitions: ModuleType) -> None:
+    shown = {page for mart in definitions.MARTS for page in pages.showing(mart["name"])}
+    assert len(shown) == len(pages.PAGES)
 
 
 def test_every_model_that_reads_raw_waits_for_the_raw_checks(definitions: ModuleType) -> None:

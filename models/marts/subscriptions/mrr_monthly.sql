@@ -100,7 +100,6 @@ retained as (
         count(*) as customers_opening,
         sum(case when closing = 0 then 1 else 0 end) as customers_lost,
         sum(case when closing = 0 and paused_closing = 0 then 1 else 0 end) as customers_lost_ex_pause,
-        sum(opening) as base,
         sum(closing) as kept,
         sum(least(closing, opening)) as kept_at_most,
         sum(closing + paused_closing) as kept_ex_pause,
@@ -149,11 +148,10 @@ joined as (
         coalesce(retained.customers_opening, 0) as customers_opening,
         coalesce(retained.customers_lost, 0) as customers_lost,
         coalesce(retained.customers_lost_ex_pause, 0) as customers_lost_ex_pause,
-        retained.base,
-        retained.kept,
-        retained.kept_at_most,
-        retained.kept_ex_pause,
-        retained.kept_at_most_ex_pause
+        coalesce(retained.kept, 0) as kept,
+        coalesce(retained.kept_at_most, 0) as kept_at_most,
+        coalesce(retained.kept_ex_pause, 0) as kept_ex_pause,
+        coalesce(retained.kept_at_most_ex_pause, 0) as kept_at_most_ex_pause
     from months
     left join opening_sums on months.month_start_date = opening_sums.month_start_date
     left join closing_sums on months.month_start_date = closing_sums.month_start_date
@@ -185,10 +183,14 @@ final as (
         cast(customers_closing as bigint) as customers_closing,
         cast(customers_lost as bigint) as customers_lost,
         cast(customers_lost_ex_pause as bigint) as customers_lost_ex_pause,
-        case when is_complete then {{ ratio('kept', 'base') }} end as nrr,
-        case when is_complete then {{ ratio('kept_at_most', 'base') }} end as grr,
-        case when is_complete then {{ ratio('kept_ex_pause', 'base') }} end as nrr_ex_pause,
-        case when is_complete then {{ ratio('kept_at_most_ex_pause', 'base') }} end as grr_ex_pause,
+        cast(kept as {{ type_money() }}) as kept,
+        cast(kept_at_most as {{ type_money() }}) as kept_at_most,
+        cast(kept_ex_pause as {{ type_money() }}) as kept_ex_pause,
+        cast(kept_at_most_ex_pause as {{ type_money() }}) as kept_at_most_ex_pause,
+        case when is_complete then {{ ratio('kept', 'opening') }} end as nrr,
+        case when is_complete then {{ ratio('kept_at_most', 'opening') }} end as grr,
+        case when is_complete then {{ ratio('kept_ex_pause', 'opening') }} end as nrr_ex_pause,
+        case when is_complete then {{ ratio('kept_at_most_ex_pause', 'opening') }} end as grr_ex_pause,
         case when is_complete then {{ ratio('customers_lost', 'customers_opening') }} end as logo_churn,
         case
             when is_complete then {{ ratio('customers_lost_ex_pause', 'customers_opening') }}

@@ -69,7 +69,7 @@ def _last(con: duckdb.DuckDBPyConnection, stage: str) -> tuple[str, date, list[C
 
 def _section(home: Home, stage: str, run_id: str, as_of: date, results: Sequence[CheckResult]) -> str:
     rows = "\n".join(_row(result) for result in sorted(results, key=lambda r: (r.success, not r.blocks, r.table)))
-    link = f'<p><a href="{stage}/index.html">Great Expectations’ own pages</a></p>'
+    link = f'<p><a href="{stage}/index.html">Great Expectations’ own pages</a> (their styles come from the network)</p>'
     if not (home.docs / stage / "index.html").exists():
         link = ""
     return (

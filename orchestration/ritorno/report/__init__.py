@@ -6,6 +6,7 @@ asks, `draw` fills the pages. It opens from disk, without network; nobody's data
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ritorno.errors import UnusableInput
@@ -30,3 +31,10 @@ def redraw(home: Home) -> Path:
     write(folder)
     renew_manifest(folder, FOLDER)
     return home.published / INDEX
+
+
+def address(home: Home, page: str = "index") -> str:
+    """Where people open a page: below RITORNO_REPORT_URL if the folder is served, else the file itself."""
+    served = os.environ.get("RITORNO_REPORT_URL", "").rstrip("/")
+    name = f"{page}.html"
+    return f"{served}/{name}" if served else (home.published / INDEX.with_name(name)).as_uri()
