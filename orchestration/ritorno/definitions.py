@@ -363,9 +363,11 @@ def _step_assets(step: PythonStep) -> dg.AssetsDefinition:
         pool=POOL,
     )
     def run_step(context: dg.AssetExecutionContext, session: Session) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
-        figures = guarded(lambda: pipeline.run_step(session.run, step, MANIFEST))
+        figures, rows = guarded(lambda: pipeline.run_step(session.run, step, MANIFEST))
         for output in step.outputs:
-            yield dg.MaterializeResult(asset_key=dg.AssetKey(output.split(".")), metadata=dict(figures))
+            yield dg.MaterializeResult(
+                asset_key=dg.AssetKey(output.split(".")), metadata={**figures, "dagster/row_count": rows[output]}
+            )
 
     return run_step
 
@@ -410,6 +412,14 @@ def check_segments(context: dg.AssetExecutionContext, session: Session) -> Itera
 MARTS = marts(MANIFEST)
 
 
+def _columns(mart: Mapping[str, Any]) -> dg.TableSchema:
+    """A mart's columns in the words of its YAML, for who reads it without dbt."""
+    columns = mart["columns"].values()
+    return dg.TableSchema(
+        [dg.TableColumn(one["name"], str(one.get("data_type")), one.get("description") or None) for one in columns]
+    )
+
+
 @dg.multi_asset(
     name="publish",
     specs=[
@@ -421,6 +431,7 @@ MARTS = marts(MANIFEST)
             owners=OWNERS,
             kinds={"duckdb", "parquet"},
             freshness_policy=dg.FreshnessPolicy.time_window(fail_window=STALE, warn_window=STALE_WARNING),
+            metadata={"dagster/column_schema": _columns(mart)},
         )
         for mart in MARTS
     ],

@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from ritorno import contract, incremental, landing, publishing, snapshots
+from ritorno import contract, incremental, landing, publishing, snapshots, sql
 from ritorno.audiences import operate
 from ritorno.audiences.engine import Report
 from ritorno.audiences.exposures import Audience
@@ -268,8 +268,8 @@ def _after_build(run: Run, nodes: Sequence[Mapping[str, Any]], manifest: Manifes
     return {tables[table]: count for table, count in counts.items()}
 
 
-def run_step(run: Run, step: PythonStep, manifest: Manifest) -> Mapping[str, Any]:
-    """Run a Python step on the warehouse, all of it or nothing."""
+def run_step(run: Run, step: PythonStep, manifest: Manifest) -> tuple[Mapping[str, Any], Mapping[str, int]]:
+    """Run a Python step on the warehouse, all of it or nothing; returns its figures and the rows of each output."""
     with run.step(step.name) as counts, warehouse(run) as con:
         with environment({"RITORNO_AS_OF": run.request.as_of.isoformat()}):
             step.ensure(con)
@@ -278,7 +278,7 @@ def run_step(run: Run, step: PythonStep, manifest: Manifest) -> Mapping[str, Any
             )
         run.request.engine.send(con, step.tables, run.home.tmp)
         counts.update(figures)
-        return figures
+        return figures, {output: sql.count(con, output) for output in step.outputs}
 
 
 def check_segments(run: Run, manifest: Manifest) -> Sequence[CheckResult]:

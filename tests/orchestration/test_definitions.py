@@ -121,6 +121,10 @@ def test_every_asset_says_what_it_is_and_who_answers_for_it(definitions: ModuleT
     owners = {spec.key: list(spec.owners) for spec in specs}
     assert owners[dg.AssetKey(["marts", "customers"])] == ["team:analytics"]
     assert owners[dg.AssetKey(["segments", "vip"])] == ["team:crm"]  # its own YAML's, not its folder's
+    published = next(spec for spec in specs if spec.key == dg.AssetKey(["published", "mrr_monthly"]))
+    columns = {one.name: one for one in published.metadata["dagster/column_schema"].columns}
+    assert columns["nrr"].type == "double"
+    assert "kept / opening" in (columns["nrr"].description or "")
 
 
 def test_a_materialisation_says_how_many_rows_it_has_and_which_page_of_the_report_shows_it(
@@ -140,6 +144,7 @@ def test_a_materialisation_says_how_many_rows_it_has_and_which_page_of_the_repor
 
     assert said("marts", "customers")["dagster/row_count"] == customers
     assert said("published", "customers")["dagster/row_count"] == customers
+    assert isinstance(said("identity", "addresses")["dagster/row_count"], int)
     shown = said("published", "cohort_retention")
     assert shown["dagster/row_count"] == cohorts
     linked = [str(value) for name, value in shown.items() if name.startswith("report: ")]
