@@ -17,12 +17,10 @@ import pytest
 import yaml
 
 from bi import serve
-from ritorno.engines.postgres import Server, push
-from ritorno.home import PROJECT_ROOT, Home
-from ritorno.publishing import FILE_FOR_BI
-from tests.audiences.destinations.servers import postgres_server
+from ritorno.engines.postgres import Server
+from ritorno.home import PROJECT_ROOT
 from tests.bi.bundle import charts_of, contents
-from tests.report.shop import contracts, real_home, shared_folder
+from tests.report.shop import contracts
 
 DATASETS = contents("datasets")
 CHARTS = contents("charts")
@@ -31,33 +29,10 @@ Rows = tuple[list[str], Counter[tuple[Any, ...]]]
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
-    home: Home = real_home(shared_folder(tmp_path_factory))
-    with duckdb.connect(str(home.published / FILE_FOR_BI), read_only=True) as con:
-        con.execute("set TimeZone = 'UTC'")
-        yield con
-
-
-@pytest.fixture(scope="module")
-def postgres(published: duckdb.DuckDBPyConnection, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A real server with the same marts in schema `published`, as `--engine postgres` leaves them."""
-    tables = [(schema, name) for schema, name in _tables(published) if name in _read_by_datasets()]
-    with postgres_server() as (host, port):
-        made = psycopg2.connect(host=host, port=port, user="ritorno", dbname="postgres")
-        made.autocommit = True
-        made.cursor().execute("create database shop encoding 'UTF8' template template0")
-        made.close()
-        with Server(host, port, "ritorno", "", "shop").connect() as con, con.cursor() as cursor:
-            push(published, con, tables, tmp_path_factory.mktemp("push"))
-            cursor.execute(f"alter schema {serve.MARTS} rename to {serve.PUBLISHED}")
-        with psycopg2.connect(host=host, port=port, user="ritorno", dbname="shop") as reader:
-            yield reader
-
-
-def _tables(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
-    return con.execute(
-        "select schema_name, table_name from duckdb_tables() where database_name = current_database()"
-    ).fetchall()
+def postgres(server: Server) -> Iterator[Any]:
+    con = psycopg2.connect(host=server.host, port=server.port, user=server.user, dbname=server.database)
+    yield con
+    con.close()
 
 
 def _read_by_datasets() -> set[str]:
