@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 END = date(2025, 6, 30)
 ODD = [
@@ -47,9 +49,10 @@ def refreshed(raw: Path, home: Path, engine: str) -> Path:
     return home / "published" / "ritorno.duckdb"
 
 
-def built(raw: Path, home: Path, engine: str, models: Sequence[str]) -> Path:
+def built(raw: Path, home: Path, engine: str, models: Sequence[str], as_of: date = END) -> Path:
     """Build some models on an engine, with all that they read and no checks; returns the home's warehouse."""
-    _run("from tests.engines.shop import _build; _build()", str(raw), str(home), engine, *models)
+    code = "from tests.engines.shop import build_named; build_named()"
+    _run(code, str(raw), str(home), engine, as_of.isoformat(), *models)
     return home / "warehouse.duckdb"
 
 
@@ -59,22 +62,23 @@ def _run(code: str, *arguments: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def _build() -> None:
-    from ritorno import pipeline
+def build_named() -> None:
+    """What `built` starts: raw folder, home, engine, as-of day and models are the command line's."""
+    from ritorno import pipeline, snapshots
     from ritorno.dbt import stages
     from ritorno.home import Home
     from ritorno.session import Run, active
 
-    raw, root, engine, *models = sys.argv[1:]
+    raw, root, engine, as_of, *models = sys.argv[1:]
     home = Home(Path(root)).ensure()
     os.environ["RITORNO_HOME"] = root
-    run = Run(pipeline.make_request(home=home, as_of=END.isoformat(), raw=raw, overrides=LENIENT, engine=engine))
+    run = Run(pipeline.make_request(home=home, as_of=as_of, raw=raw, overrides=LENIENT, engine=engine))
     with run.recorded(), active(run):
         manifest = run.dbt.parsed and run.dbt.manifest()
         pipeline.land(run)
         found = stages(manifest)
         makers = {output: step for steps in found.steps.values() for step in steps for output in step.outputs}
-        waiting = [f"model.ritorno.{model}" for model in models]
+        waiting = [model if "." in model else f"model.ritorno.{model}" for model in models]
         wanted: set[str] = set()
         needed = set()
         while waiting:
@@ -87,10 +91,24 @@ def _build() -> None:
                 if step is not None:
                     needed.add(step.name)
                     waiting += [f"model.ritorno.{name}" for name in step.reads(manifest)]
+        spans: list[tuple[str, float, float]] = []
         for stage in found.dbt:
-            pipeline.build(run, stage, [node for node in stage.nodes if node in wanted], manifest)
+            result, _ = pipeline.build(run, stage, [node for node in stage.nodes if node in wanted], manifest)
+            spans += [_span(event["data"]["node_info"]) for event in result.events]
             if run.stopped:
                 raise SystemExit(run.stopped.reason)
             for step in found.steps[stage.number]:
                 if step.name in needed:
                     pipeline.run_step(run, step, manifest)
+        snapshots.keep(home)
+    if "RITORNO_BENCH_SPANS" in os.environ:
+        Path(os.environ["RITORNO_BENCH_SPANS"]).write_text(json.dumps(spans), encoding="utf-8")
+
+
+def _span(node: Mapping[str, Any]) -> tuple[str, float, float]:
+    """When a model began and ended, seconds since 1970."""
+    began, ended = (
+        datetime.fromisoformat(str(node[f"node_{end}_at"])).replace(tzinfo=UTC).timestamp()
+        for end in ("started", "finished")
+    )
+    return str(node["node_name"]), began, ended

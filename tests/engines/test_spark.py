@@ -147,6 +147,36 @@ def test_identity_orders_rfm_and_cohorts_are_the_same_on_a_spark_cluster(cluster
 
 
 @pytest.mark.spark
+def test_a_history_of_days_is_the_same_on_spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**SMALL, "RITORNO_SPARK_MASTER": "local[1]", "SPARK_LOCAL_IP": "127.0.0.1"}.items():
+        monkeypatch.setenv(name, value)
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    head = "subscription_id,email,status,price,currency,interval,started_at\n"
+    days = [
+        (date(2025, 1, 1), {"s1": 10, "s2": 20, "s3": 5}),
+        (date(2025, 1, 5), {"s1": 12, "s3": 5, "s4": 7}),  # changed, gone, the same, new
+        (date(2025, 1, 5), {"s1": 13, "s2": 20, "s3": 5}),  # the same day once more, with other facts
+        (date(2025, 1, 3), {"s1": 99}),  # a day that is past adds nothing
+    ]
+    for day, prices in days:
+        rows = [f"{key},{key}@example.com,active,{price},EUR,month,2024-12-01\n" for key, price in prices.items()]
+        (raw / "subscriptions.csv").write_text(head + "".join(rows), encoding="utf-8")
+        seen = []
+        for engine in ("duckdb", "spark"):
+            warehouse = built(raw, tmp_path / engine, engine, ["snapshot.ritorno.subscriptions_history"], day)
+            with duckdb.connect(str(warehouse), read_only=True) as con:
+                seen.append(
+                    con.execute(
+                        "select subscription_key, price, dbt_valid_from, dbt_valid_to, dbt_updated_at "
+                        "from snapshots.subscriptions_history order by all"
+                    ).fetchall()
+                )
+        assert seen[0] == seen[1]
+    assert len(seen[0]) == 4  # s1 twice, s2, s3
+
+
+@pytest.mark.spark
 def test_every_mart_is_the_same_on_a_spark_cluster_value_by_value(cluster: Path, tmp_path: Path) -> None:
     raw = dirty_shop(tmp_path / "shop")
     expected = refreshed(raw, tmp_path / "duckdb", "duckdb")
