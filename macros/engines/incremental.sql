@@ -7,6 +7,7 @@
     agree where rows exchange a value -#}
 {% macro default__row_hash(relation) -%}hash(hash({{ relation }})){%- endmacro %}
 {% macro postgres__row_hash(relation) -%}hashtextextended(cast({{ relation }} as text), 0){%- endmacro %}
+{% macro spark__row_hash(relation) -%}cast(xxhash64({{ relation }}.*) as decimal(38, 0)){%- endmacro %}
 
 {#- Whether single rows of a table can be deleted: an engine on plain files rebuilds the whole table every time. -#}
 {% macro can_delete_rows() -%}{{ return(adapter.dispatch('can_delete_rows', 'ritorno')()) }}{%- endmacro %}

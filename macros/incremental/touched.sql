@@ -31,7 +31,7 @@
 {% macro and_previous(name, rows, schema='intermediate') -%}
 {%- set relation = changes_relation(name, schema) -%}
 {%- set union = 'union all ' ~ rows | replace('{previous}', relation | string) -%}
-{%- if not (execute and flags.WHICH in ('build', 'run')) -%}
+{%- if not (execute and flags.WHICH in ('build', 'run')) or not can_delete_rows() -%}
 /* previous: {{ union }} :previous */
 {%- elif adapter.get_relation(relation.database, relation.schema, relation.identifier) is not none -%}
 {{ union }}
