@@ -141,7 +141,7 @@ def test_identity_orders_rfm_and_cohorts_are_the_same_on_a_spark_cluster(cluster
     raw = dirty_shop(tmp_path / "shop")
     expected = built(raw, tmp_path / "duckdb", "duckdb", SPINE)
     found = built(raw, tmp_path / "spark", "spark", SPINE)
-    assert set(marts_of(str(found))) == set(SPINE)
+    assert set(marts_of(str(found))) >= set(SPINE)
     assert differences(str(expected), str(found)) == {}
     assert workers_at_work(cluster) == 2
 
