@@ -243,7 +243,7 @@ CASES: dict[str, tuple[Told, str]] = {
     ),
     "Customers by lifecycle state": (
         lambda rows: {row["lifecycle_state"]: row["customers"] for row in rows}["at risk"],
-        "select count(*) from marts.customers where lifecycle_state = 'at_risk' and not is_tombstone",
+        "select count(*) from marts.customers where lifecycle_state = 'at_risk'",
     ),
     "MRR at the close of the month": (
         lambda rows: max(rows, key=lambda row: row["month"])["mrr"],
@@ -256,6 +256,14 @@ CASES: dict[str, tuple[Told, str]] = {
     "RFM segments": (
         lambda rows: {row["rfm_segment"]: row["net_revenue"] for row in rows}["champions"],
         "select sum(net_revenue) from marts.customer_rfm where rfm_segment = 'champions'",
+    ),
+    "RFM segments in numbers": (
+        lambda rows: sum(row["customers"] for row in rows if row["rfm_segment"] != "no order yet"),
+        "select sum(customers) from marts.rfm_grid where metric_x = 'recency' and metric_y = 'frequency'",
+    ),
+    "Lifecycle population": (
+        lambda rows: sum(v or 0 for k, v in max(rows, key=lambda row: row["day"]).items() if k != "day"),
+        "select count(*) from marts.customers where orders > 0",
     ),
     "Cohorts: who comes back": (
         lambda rows: {(row["cohort"], row["period"]): row["retention"] for row in rows}["2025-09", 3],
