@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -117,6 +119,12 @@ def test_a_master_that_is_not_there_is_said_to_be_not_there(tmp_path: Path, monk
 def test_spark_is_an_engine(tmp_path: Path) -> None:
     assert make_engine("spark", home=tmp_path).name == "spark"
     assert settings(tmp_path)["spark.sql.warehouse.dir"] == f"{tmp_path}/spark"
+
+
+def test_checks_run_where_pyspark_is_installed() -> None:
+    code = "from ritorno.quality.gx import quiet\nwith quiet(): import great_expectations\nprint('alive')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "alive"), done.stderr
 
 
 # --- the whole refresh

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -37,12 +38,23 @@ _RESULT_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """No telemetry, and none of its deprecation chatter."""
+def quiet() -> Iterator[None]:
+    """No telemetry, none of its deprecation chatter, and no pyspark.
+
+    Great Expectations imports pyspark where it finds it, and with it Spark Connect, which ends a process that was
+    started with `python -c` (it takes it for its own doctests) unless all of its own requirements are there.
+    """
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    loaded = sys.modules.get("pyspark")
+    sys.modules["pyspark"] = None  # type: ignore[assignment]  # makes its import fail
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        del sys.modules["pyspark"]
+        if loaded is not None:
+            sys.modules["pyspark"] = loaded
 
 
 def build(suites: Sequence[Suite], as_of: date) -> dict[tuple[str, str], Any]:
@@ -61,7 +73,7 @@ def build(suites: Sequence[Suite], as_of: date) -> dict[tuple[str, str], Any]:
 
 
 def _expectation(suite: Suite, entry: Expectation, as_of: date) -> Any:  # noqa: ANN401  Great Expectations has no types
-    with _quiet():
+    with quiet():
         from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
         where = f"{suite.path}: expectation {entry.type}"
@@ -98,7 +110,7 @@ def validate(
         built: from `build`.
         docs: the folder of this stage's Data Docs; replaced as a whole.
     """
-    with _quiet():
+    with quiet():
         import great_expectations as gx
 
         duckdb_dialect.register()
