@@ -1,5 +1,7 @@
 {#- Plan, price, interval and quantity at every step. A step names what changes; the rest is carried on from before. A
-    change of plan without a price brings the plan's list price; a coupon stays until another word of it. -#}
+    change of plan without a price brings the plan's list price; a coupon stays until another word of it. The words are
+    followed among the steps that say something, a third of them, and every step gets those of the last that did: one
+    narrow sort of all steps instead of eight wide ones. -#}
 {%- set so_far = 'partition by subscription_key order by step rows between unbounded preceding and current row' -%}
 {%- set carried = ['plan_id', 'price', 'billing_interval', 'interval_count', 'amount_off', 'percent_off'] -%}
 -- sqlfluff:indentation:template_blocks_indent:false
@@ -34,20 +36,51 @@ plans as (
 
 ),
 
+judged as (
+
+    select
+        *,
+        outcome = 'applied'
+        and event_type in ({{ term_events() }})
+        -- a change with a date speaks when it comes into force; a pause that runs out says nothing of terms
+        and not (event_type in ({{ change_events() }}) and effective_at is not null)
+        and (not is_timer or event_type in ({{ change_events() }})) as speaks_of_terms
+    from steps
+
+),
+
+numbered as (
+
+    select
+        subscription_key,
+        step,
+        event_key,
+        life_number,
+        event_type,
+        happened_at,
+        is_inferred,
+        state,
+        payment_state,
+        is_paused,
+        speaks_of_terms,
+        row_number() over (partition by subscription_key order by step) = 1 as is_first,
+        count(case when speaks_of_terms then 1 end) over ({{ so_far }}) as words,
+        min(happened_at) over (partition by subscription_key) as first_happened_at,
+        lead(happened_at) over (partition by subscription_key order by step) as next_happened_at
+    from judged
+
+),
+
 spoken as (
 
     select
-        steps.*,
-        accounts.account_key,
-        accounts.customer_key,
+        numbered.subscription_key,
+        numbered.step,
+        numbered.words,
+        numbered.event_type,
+        numbered.happened_at,
+        numbered.is_first,
         accounts.system,
-        accounts.currency,
-        steps.outcome = 'applied'
-        and steps.event_type in ({{ term_events() }})
-        -- a change with a date speaks when it comes into force; a pause that runs out says nothing of terms
-        and not (steps.event_type in ({{ change_events() }}) and steps.effective_at is not null)
-        and (not steps.is_timer or steps.event_type in ({{ change_events() }})) as speaks_of_terms,
-        row_number() over (partition by steps.subscription_key order by steps.step) = 1 as is_first,
         accounts.plan_id as today_plan_id,
         accounts.price as today_price,
         accounts.billing_interval as today_interval,
@@ -60,9 +93,10 @@ spoken as (
         events.quantity as said_quantity,
         events.amount_off as said_amount_off,
         events.percent_off as said_percent_off
-    from steps
-    inner join accounts on steps.subscription_key = accounts.subscription_key
-    inner join events on steps.event_key = events.event_key
+    from numbered
+    inner join accounts on numbered.subscription_key = accounts.subscription_key
+    inner join events on numbered.event_key = events.event_key
+    where numbered.speaks_of_terms
 
 ),
 
@@ -73,7 +107,7 @@ with_plans as (
         plans.price as plan_price,
         plans.billing_interval as plan_interval,
         plans.interval_count as plan_interval_count,
-        (spoken.is_first or spoken.event_type = 'plan_changed') and spoken.speaks_of_terms as takes_plan_terms
+        spoken.is_first or spoken.event_type = 'plan_changed' as takes_plan_terms
     from spoken
     left join plans
         on
@@ -86,38 +120,31 @@ with_plans as (
 said as (
 
     select
-        *,
+        subscription_key,
+        step,
+        words,
+        happened_at,
+        is_first,
+        said_amount_off as new_amount_off,
+        said_percent_off as new_percent_off,
+        coalesce(said_plan_id, case when is_first then today_plan_id end) as new_plan_id,
+        coalesce(
+            said_price,
+            case when takes_plan_terms then plan_price end,
+            case when is_first then today_price end
+        ) as new_price,
+        coalesce(
+            said_interval,
+            case when takes_plan_terms then plan_interval end,
+            case when is_first then today_interval end
+        ) as new_billing_interval,
         case
-            when speaks_of_terms then coalesce(said_plan_id, case when is_first then today_plan_id end)
-        end as new_plan_id,
-        case
-            when speaks_of_terms
-                then coalesce(
-                    said_price,
-                    case when takes_plan_terms then plan_price end,
-                    case when is_first then today_price end
-                )
-        end as new_price,
-        case
-            when speaks_of_terms
-                then coalesce(
-                    said_interval,
-                    case when takes_plan_terms then plan_interval end,
-                    case when is_first then today_interval end
-                )
-        end as new_billing_interval,
-        case
-            when not speaks_of_terms then null
             when said_interval is not null then coalesce(said_interval_count, 1)
             when takes_plan_terms and plan_interval is not null then coalesce(said_interval_count, plan_interval_count)
             when is_first then coalesce(said_interval_count, today_interval_count, 1)
             else said_interval_count
         end as new_interval_count,
-        case
-            when speaks_of_terms then coalesce(said_quantity, case when is_first then coalesce(today_quantity, 1) end)
-        end as new_quantity,
-        case when speaks_of_terms then said_amount_off end as new_amount_off,
-        case when speaks_of_terms then said_percent_off end as new_percent_off
+        coalesce(said_quantity, case when is_first then coalesce(today_quantity, 1) end) as new_quantity
     from with_plans
 
 ),
@@ -177,29 +204,32 @@ dated as (
 final as (
 
     select
-        subscription_key,
-        account_key,
-        customer_key,
-        step,
-        life_number,
-        event_type,
-        happened_at,
-        is_inferred,
-        state,
-        payment_state,
-        is_paused,
-        plan_id,
-        price,
-        billing_interval,
-        interval_count,
-        quantity,
-        amount_off,
-        percent_off,
-        currency,
-        price_since,
-        {{ business_date('price_since') }} as price_date,
-        lead(happened_at) over (partition by subscription_key order by step) as next_happened_at
-    from dated
+        numbered.subscription_key,
+        accounts.account_key,
+        accounts.customer_key,
+        numbered.step,
+        numbered.life_number,
+        numbered.event_type,
+        numbered.happened_at,
+        numbered.is_inferred,
+        numbered.state,
+        numbered.payment_state,
+        numbered.is_paused,
+        dated.plan_id,
+        dated.price,
+        dated.billing_interval,
+        dated.interval_count,
+        dated.quantity,
+        dated.amount_off,
+        dated.percent_off,
+        accounts.currency,
+        coalesce(dated.price_since, numbered.first_happened_at) as price_since,
+        {{ business_date('coalesce(dated.price_since, numbered.first_happened_at)') }} as price_date,
+        numbered.next_happened_at
+    from numbered
+    inner join accounts on numbered.subscription_key = accounts.subscription_key
+    left join dated
+        on numbered.subscription_key = dated.subscription_key and numbered.words = dated.words
 
 )
 
