@@ -67,6 +67,15 @@ def test_a_cooldown_says_until_when_and_is_over_on_that_day() -> None:
     assert (len(after["membership"]), after["exclusions"]) == (1, [])
 
 
+def test_a_cooldown_counts_from_the_last_time_somebody_left() -> None:
+    rules = Rules("first", "h", cooldown_days=2)
+    days = [day(0, first="ann"), day(1), day(3, first="ann"), day(4), day(5, first="ann")]
+    found = live(days, [(rules,)] * 5)
+    assert found["membership"] == []
+    assert [row["excluded_until"] for row in found["exclusions"]] == [START + timedelta(days=6)]
+    assert [row["left_on"] for row in found["history"]] == [START + timedelta(days=1), START + timedelta(days=4)]
+
+
 def test_an_exclusive_group_says_which_segment_came_first() -> None:
     one, two = Rules("first", "h", group="mail", priority=2), Rules("second", "h", group="mail", priority=1)
     found = live([day(0, first="ann", second=""), day(1, first="ann", second="ann")], [(one, two)] * 2)
