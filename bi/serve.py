@@ -288,6 +288,7 @@ def main(arguments: list[str] | None = None) -> None:
     home = Home.at(given.home)
     address = given.database or file_address(home)
     if given.bundle:
+        given.bundle.touch(mode=0o600)  # a password may stand in the address
         given.bundle.write_bytes(bundle(address, "Dashboard"))
         print(f"{given.bundle}: import it in Superset, Dashboards, Import")
         return

@@ -170,6 +170,14 @@ def test_the_bundle_names_the_database_that_it_was_made_for(
         assert schema == serve.MARTS or not re.search(r"\bmarts\.", dataset["sql"])
 
 
+def test_a_bundle_with_a_password_is_for_its_owner_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = tmp_path / "dashboards.zip"
+    serve.main(["--bundle", str(made), "--database", "postgresql+psycopg2://bi:secret@db/shop"])
+    assert made.stat().st_mode & 0o777 == 0o600
+    assert zipfile.is_zipfile(made)
+    assert "secret" not in capsys.readouterr().out
+
+
 def test_the_shipped_connection_holds_no_password() -> None:
     assert [one["sqlalchemy_uri"] for one in contents("databases").values()] == [
         "duckdb:////srv/ritorno/published/ritorno.duckdb"
