@@ -158,7 +158,7 @@ def serving(folder: Path, address: str, port: int, password: str = "", cache: Pa
     """
     _refuse_taken(port)
     python = environment(cache)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     settings = _settings(folder, python)
     _prepare(folder, python, settings, address, password)
     url = f"http://127.0.0.1:{port}"
@@ -216,15 +216,15 @@ def _prepare(folder: Path, python: Path, settings: dict[str, str], address: str,
     prepare = [str(python), str(HERE / "prepare.py")]
     if not metadata.exists():
         shutil.copy(_empty_metadata(python, settings), metadata)
-    elif version.read_text(encoding="utf-8") != ready:
+    elif not version.exists() or version.read_text(encoding="utf-8") != ready:
         _run([*prepare, "empty"], "upgrade Superset's metadata", settings)
-    version.write_text(ready, encoding="utf-8")
     zipped = folder / "dashboards.zip"
     zipped.touch(mode=0o600)  # a password may stand in the address
     zipped.write_bytes(bundle(address))
     # by the environment: everybody on the machine sees a command's arguments
     _run([*prepare, "fill", str(zipped)], "import the dashboards", {**settings, "RITORNO_SUPERSET_PASSWORD": password})
     zipped.unlink()
+    version.write_text(ready, encoding="utf-8")  # last: who is interrupted before has no administrator yet
 
 
 def _empty_metadata(python: Path, settings: dict[str, str]) -> Path:
@@ -296,7 +296,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"nothing is published in {home.root}: make demo, or ritorno refresh, or --home")
     folder = home.root / "superset"
     password = os.environ.get("SUPERSET_ADMIN_PASSWORD", "")
-    fresh = not (folder / "superset.db").exists()
+    fresh = not (folder / "version").exists()
     told = password or (secrets.token_urlsafe(12) if fresh else "")
     print("Superset starts (the first time it is installed: a few minutes) …", flush=True)
     try:
