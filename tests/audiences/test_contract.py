@@ -278,6 +278,9 @@ def test_03_after_the_end_nobody_is_assigned_and_who_comes_is_sent_by_exactly_on
         assert before[1] <= b
         assert len(a & ids(*late)) > 5 < len(b & ids(*late))
     assert a | b == ids(*shop.accounts)
+    held_out = ids(*shop.accounts) - ids(*late) - before[0] - before[1]
+    assert held_out & a, "the released are dealt to both arms, not to the one whose buckets are next"
+    assert held_out & b
     assert run.rows("select count(*) from state.publish.assignment") == [(40,)]
 
 
