@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 import duckdb
 
 from ritorno import lock, snapshots, sql
-from ritorno.dbt import DbtProject, environment, stages
+from ritorno.dbt import DbtProject, Manifest, environment, stages
+from ritorno.errors import RitornoError
 from ritorno.home import Home
 from ritorno.policy import Policy
 from ritorno.step_context import StepContext
@@ -94,3 +95,31 @@ def build(
             ):
                 con.execute("set TimeZone = 'UTC'")
                 step.run(StepContext(con, policy.values, day, project.home, manifest, run_id))
+
+
+def closure(manifest: Manifest, needed: set[str]) -> set[str]:
+    """Everything upstream of these nodes, through Python steps too; a step is `step.<name>`."""
+    producers = {output: step for step in STEPS for output in step.outputs}
+    by_name = {
+        node["name"]: unique_id
+        for unique_id, node in manifest["nodes"].items()
+        if node["resource_type"] in ("model", "seed", "snapshot")
+    }
+    wanted: set[str] = set()
+    waiting = list(needed)
+    while waiting:
+        unique_id = waiting.pop()
+        if unique_id in wanted:
+            continue
+        wanted.add(unique_id)
+        if unique_id.startswith("source."):
+            source = manifest["sources"].get(unique_id)
+            step = producers.get(f"{source['source_name']}.{source['name']}") if source else None
+            if step is not None:
+                wanted.add(f"step.{step.name}")
+                waiting += [by_name[name] for name in step.reads(manifest)]
+        elif unique_id in manifest["nodes"]:
+            waiting += manifest["nodes"][unique_id]["depends_on"].get("nodes", [])
+        else:
+            raise RitornoError(f"{unique_id}: dbt names it, and the project doesn't have it")
+    return wanted

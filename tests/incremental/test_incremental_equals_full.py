@@ -357,3 +357,84 @@ def test_who_is_touched_and_nobody_else(name: str) -> None:
     run = warehouse.refresh(landed.raw, as_of)
     assert (run["mode"], run["touched_customers"]) == ("incremental", touched)
     assert warehouse.differences(as_of) == {}
+
+
+# --- the comparison can fail: what would be forgotten is seen
+
+
+FAULTS: Mapping[str, tuple[str, str, str, Change]] = {
+    "refunds left out of the fingerprint": (
+        "int_changes__fingerprints",
+        "+ coalesce(hashed_refunds.row_hashes, 0)",
+        "",
+        CASES["a refund that moves to another line"][0],
+    ),
+    "lines left out of the fingerprint": (
+        "int_changes__fingerprints",
+        "+ coalesce(hashed_items.row_hashes, 0)",
+        "",
+        CASES["a line's product"][0],
+    ),
+    "customers who are gone": (
+        "int_changes__customers",
+        "where fingerprints.fingerprint is distinct from kept.fingerprint",
+        "where fingerprints.fingerprint != kept.fingerprint or kept.customer_key is null",
+        CASES["a customer whose only order is deleted"][0],
+    ),
+    "a key that was merged away": (
+        "int_changes__customers",
+        "coalesce(fingerprints.customer_key, kept.customer_key)",
+        "fingerprints.customer_key",
+        CASES["a merge by hand"][0],
+    ),
+    "orders that a customer had": (
+        "int_changes__orders",
+        'select order_key from "warehouse"."marts"."orders" where',
+        'select order_key from "warehouse"."marts"."orders" where false and',
+        CASES["a forgotten file"][0],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_in_what_is_touched_is_seen(name: str) -> None:
+    model, found, put, change = FAULTS[name]
+    refunds = lambda landed: landed.add(  # noqa: E731  the refund that the first fault's change moves
+        "refunds", refund_id="r", order_id="o1", order_item_id="o1-0", refunded_at=_at(BEGIN), amount="4"
+    )
+    for edit, is_equal in (({}, True), ({model: (found, put)}, False)):
+        warehouse, landed = Warehouse(edit=edit), shop()
+        refunds(landed)
+        warehouse.refresh(landed.raw, BEGIN)
+        change(landed)
+        assert warehouse.refresh(landed.raw, BEGIN)["mode"] == "incremental"
+        assert (warehouse.differences(BEGIN) == {}) is is_equal
+
+
+def test_what_an_interrupted_run_was_about_to_touch_is_touched_again_though_its_cause_is_gone() -> None:
+    """Killed after one table, and then the file that caused it is forgotten: no fingerprint tells of it any more."""
+    warehouse, landed = Warehouse(), shop()
+    warehouse.refresh(landed.raw, BEGIN)
+    before = deepcopy(landed.raw)
+    landed.add("orders", order_id="o9", ordered_at=_at(BEGIN), total="5", customer_id="c0")
+    warehouse.refresh(landed.raw, BEGIN, killed_after=2)
+    assert warehouse.differences(BEGIN)
+    run = warehouse.refresh(before, BEGIN)
+    assert (run["mode"], run["is_interrupted"], run["touched_customers"]) == ("incremental", True, 1)
+    assert warehouse.differences(BEGIN) == {}
+
+
+def test_an_interrupted_full_build_is_built_in_full_again() -> None:
+    warehouse, landed = Warehouse(), shop()
+    warehouse.refresh(landed.raw, BEGIN)
+    assert warehouse.refresh(landed.raw, BEGIN - timedelta(days=1), killed_after=3)["mode"] == "full"
+    run = warehouse.refresh(landed.raw, BEGIN)
+    assert (run["mode"], run["reason"]) == ("full", "the last full build was interrupted")
+    assert warehouse.differences(BEGIN) == {}
+
+
+def test_an_as_of_that_goes_backward_builds_everything() -> None:
+    warehouse, landed = Warehouse(), shop()
+    warehouse.refresh(landed.raw, BEGIN)
+    run = warehouse.refresh(landed.raw, BEGIN - timedelta(days=1))
+    assert (run["mode"], run["reason"]) == ("full", f"as of goes back from {BEGIN}")

@@ -19,14 +19,13 @@ from typing import Any
 import duckdb
 
 from ritorno.dbt import DbtProject, Manifest
-from ritorno.errors import RitornoError, UnusableInput
+from ritorno.errors import UnusableInput
 from ritorno.home import PROJECT_ROOT, Home
 from ritorno.policy import Policy, load_policy
 from ritorno.publishing import published_run
-from ritorno.scratch import build, scratch_home
+from ritorno.scratch import build, closure, scratch_home
 from ritorno.segments.definitions import FOLDER, segment_names
 from ritorno.session import yesterday
-from ritorno.steps import STEPS
 
 _KEPT_PARTS = re.compile(r"[0-9]+(?:[.,-][0-9]+)*")
 
@@ -148,7 +147,7 @@ def _on_day(project: DbtProject, scratch: Home, found: Definitions, day: date, p
     before = project.compile_inline(found.before, day, found.before_is) if found.before else None
     after = project.compile_inline(found.after, day, found.after_is)
     needed = {parent for definition in (before, after) if definition for parent in definition[1]}
-    build(project, day, policy, "segment-diff", only=_closure(project.manifest(), needed))
+    build(project, day, policy, "segment-diff", only=closure(project.manifest(), needed))
     with duckdb.connect(str(scratch.warehouse), read_only=True) as con:
         con.execute("set TimeZone = 'UTC'")
         return DayDiff(
@@ -167,31 +166,3 @@ def _people(con: duckdb.DuckDBPyConnection, sql: str, where: str) -> dict[str, s
     if len(people) != len(rows):
         raise UnusableInput(f"{where}: a customer_key stands in more than one row; a segment has one row each")
     return people
-
-
-def _closure(manifest: Manifest, needed: set[str]) -> set[str]:
-    """Everything upstream, through Python steps too."""
-    producers = {output: step for step in STEPS for output in step.outputs}
-    by_name = {
-        node["name"]: unique_id
-        for unique_id, node in manifest["nodes"].items()
-        if node["resource_type"] in ("model", "seed", "snapshot")
-    }
-    wanted: set[str] = set()
-    waiting = list(needed)
-    while waiting:
-        unique_id = waiting.pop()
-        if unique_id in wanted:
-            continue
-        wanted.add(unique_id)
-        if unique_id.startswith("source."):
-            source = manifest["sources"].get(unique_id)
-            step = producers.get(f"{source['source_name']}.{source['name']}") if source else None
-            if step is not None:
-                wanted.add(f"step.{step.name}")
-                waiting += [by_name[name] for name in step.reads(manifest)]
-        elif unique_id in manifest["nodes"]:
-            waiting += manifest["nodes"][unique_id]["depends_on"].get("nodes", [])
-        else:
-            raise RitornoError(f"{unique_id}: dbt names it, and the project doesn't have it")
-    return wanted
