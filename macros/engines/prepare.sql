@@ -19,7 +19,7 @@ do $$ begin create domain public.double as double precision; exception when dupl
     ('double precision', number), ('text', '.'), ('boolean', '^ *([Tt]rue|TRUE|[Ff]alse|FALSE|[TtFfYyNn10]|[Yy]es|[Nn]o) *$'),
 ] %}
 create or replace function {{ target.schema }}.try_cast_{{ modules.re.sub('[^a-z0-9]+', '_', type).strip('_') }}(given text)
-returns {{ type }} language plpgsql immutable parallel safe strict as
+returns {{ type }} language plpgsql immutable parallel unsafe strict as
 $$ begin if given ~ '{{ reads }}' then return cast({{ taken.get(type, 'given') }} as {{ type }}); end if; return null; exception when others then return null; end $$;
 {%- endfor %}
 {%- endif -%}

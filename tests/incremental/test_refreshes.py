@@ -1,117 +1,166 @@
-"""The real thing, dbt's materialization on files: days of a shop, a kill in the middle, and what stands at the end."""
+"""The real thing, dbt's materialization on files and on a server: days of a shop, and a kill in the middle."""
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
+import psycopg2
 import pytest
 
 from ritorno import comparison, incremental, landing, steps
-from ritorno.dbt import DbtProject
+from ritorno.dbt import DbtProject, environment, stages
+from ritorno.engines import Engine, Table, make_engine
 from ritorno.home import Home
 from ritorno.incremental import HeavyTier
 from ritorno.landing import Source
 from ritorno.policy import load_policy
-from ritorno.scratch import build, closure
+from ritorno.scratch import closure
 from ritorno.simulate import simulate
+from ritorno.step_context import StepContext
+from ritorno.steps import STEPS
+from tests.audiences.destinations.servers import postgres_server
 
 END = date(2025, 6, 30)
 ALWAYS = {"incremental": "always", "quarantine_limit": 0.9}
 KILLED_AFTER = "int_customers__order_days"
-VICTIM = """
-import os, signal, sys
-from datetime import date
-from ritorno.dbt import DbtProject
-from ritorno.home import Home
-from ritorno.scratch import build, closure
-from ritorno.policy import load_policy
-
-policy = load_policy(overrides={always!r})
-project = DbtProject(Home.at({home!r}), policy.overrides)
-take = project.build
-
-def build_and_die(ids, **more):
-    def on_event(event):
-        if event["data"]["node_info"]["node_name"] == {victim!r}:
-            os.kill(os.getpid(), signal.SIGKILL)
-    return take(ids, on_event=on_event, **more)
-
-object.__setattr__(project, "build", build_and_die)
-wanted = closure(project.manifest(), {{"model.ritorno.int_changes__done"}})
-build(project, date.fromisoformat({day!r}), policy, "killed", only=wanted)
-"""
+PARALLEL = "-c force_parallel_mode=on -c parallel_setup_cost=0 -c min_parallel_table_scan_size=0"
+"""A small table is read by several workers too, as a large one would be."""
 
 
-def _land(home: Home, raw: Path) -> None:
-    with duckdb.connect(str(home.warehouse)) as con:
-        con.execute("set timezone = 'UTC'")
-        landing.land(con, [Source("files", raw)], run_id="landed")
-        for step in steps.STEPS:
-            step.ensure(con)
+@pytest.fixture
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    if request.param == "duckdb":
+        yield make_engine("duckdb")
+        return
+    with ExitStack() as stack:
+        host, port = stack.enter_context(postgres_server())
+        con = psycopg2.connect(host=host, port=port, user="ritorno", dbname="postgres")
+        con.autocommit = True
+        con.cursor().execute("create database shop encoding 'UTF8' template template0")
+        con.close()
+        url = f"postgresql://ritorno@{host}:{port}/shop"
+        stack.enter_context(
+            environment({"RITORNO_ENGINE": "postgres", "RITORNO_POSTGRES_URL": url, "PGOPTIONS": PARALLEL})
+        )
+        yield make_engine()
 
 
-def _build(project: DbtProject, day: date, run_id: str) -> HeavyTier:
-    """Everything up to the end of the heavy tier."""
-    wanted = closure(project.manifest(), {"model.ritorno.int_changes__done"})
-    build(project, day, load_policy(overrides=ALWAYS), run_id, only=wanted)
-    tier = incremental.heavy_tier_of(project.home)
-    assert tier is not None
-    return tier
+class Shop:
+    """A home that is refreshed up to the end of the heavy tier, without tests and marts."""
+
+    def __init__(self, home: Home, engine: Engine) -> None:
+        self.home, self.engine = home, engine
+        self.projects = {full: DbtProject(home, ALWAYS, engine, full) for full in (False, True)}
+        self.manifest = self.projects[False].manifest()
+        nodes = self.manifest["nodes"].values()
+        self.heavy: list[Table] = [(node["schema"], node["name"]) for node in nodes if incremental.is_heavy(node)]
+
+    def land(self, raw: Path) -> None:
+        with duckdb.connect(str(self.home.warehouse)) as con:
+            con.execute("set timezone = 'UTC'")
+            landing.land(con, [Source("files", raw)], run_id="landed")
+            for step in steps.STEPS:
+                step.ensure(con)
+            landed = con.execute(
+                "select schema_name, table_name from duckdb_tables() where schema_name in ('raw', 'landing')"
+            ).fetchall()
+            self.engine.send(con, [*landed, *(table for step in STEPS for table in step.tables)], self.home.tmp)
+
+    def build(self, day: date, run_id: str, *, full: bool = False, killed_after: str = "") -> HeavyTier:
+        wanted = closure(self.manifest, {"model.ritorno.int_changes__done"})
+        plan = stages(self.manifest)
+
+        def on_event(event: Mapping[str, object]) -> None:
+            if event["data"]["node_info"]["node_name"] == killed_after:  # type: ignore[index]
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        for stage in plan.dbt:
+            ids = [unique_id for unique_id in stage.nodes if unique_id in wanted]
+            if ids:
+                done = self.projects[full].build(ids, as_of=day, run_id=run_id, on_event=on_event)
+                done.raise_for_failures()
+            for step in plan.steps.get(stage.number, ()):
+                if f"step.{step.name}" in wanted:
+                    self._step(step, day, run_id)
+        tier = incremental.heavy_tier_of(self.fetched([("intermediate", incremental.RUN)]))
+        assert tier is not None
+        return tier
+
+    def _step(self, step: steps.PythonStep, day: date, run_id: str) -> None:
+        reads = set(step.reads(self.manifest))
+        tables = [(node["schema"], node["name"]) for node in self.manifest["nodes"].values() if node["name"] in reads]
+        with duckdb.connect(str(self.fetched(tables).warehouse)) as con:
+            con.execute("set timezone = 'UTC'")
+            policy = load_policy(overrides=ALWAYS).values
+            step.run(StepContext(con, policy, day, self.home, self.manifest, run_id))
+            self.engine.send(con, step.tables, self.home.tmp)
+
+    def fetched(self, tables: list[Table]) -> Home:
+        with duckdb.connect(str(self.home.warehouse)) as con:
+            self.engine.fetch(con, tables, self.home.tmp)
+        return self.home
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("engine", ["duckdb", "postgres"], indirect=True)
 def test_days_of_a_shop_and_a_kill_in_the_middle_leave_what_a_full_build_makes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
-    raw = simulate(tmp_path / "shop", customers=150, seed=4, years=1.0, end=END, format="parquet").raw
-    home, fresh = Home.at(tmp_path / "home").ensure(), Home.at(tmp_path / "fresh").ensure()
-    project = DbtProject(home, ALWAYS)
-    _land(home, raw)
-    assert _build(project, END - timedelta(days=9), "first").reason == "no finished run to build on"
+    raw = simulate(tmp_path / "shop", customers=100, seed=4, years=1.0, end=END, format="parquet").raw
+    shop = Shop(Home.at(tmp_path / "home").ensure(), engine)
+    shop.land(raw)
+    assert shop.build(END - timedelta(days=9), "first").reason == "no finished run to build on"
 
-    script = VICTIM.format(
-        always=ALWAYS, home=str(home.root), victim=KILLED_AFTER, day=(END - timedelta(days=4)).isoformat()
-    )
-    died = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    died = subprocess.run([sys.executable, "-m", __name__, str(shop.home.root)], capture_output=True, check=False)
     assert died.returncode == -signal.SIGKILL, died.stderr[-2000:]
-    with duckdb.connect(str(home.warehouse)) as con:
+    shop.fetched([("intermediate", "int_changes__run"), ("intermediate", "int_changes__done")])
+    with duckdb.connect(str(shop.home.warehouse)) as con:
         begun = con.execute("select run_id, mode from intermediate.int_changes__run").fetchone()
-        assert begun == ("killed", "incremental")
         done = con.execute("select run_id from intermediate.int_changes__done").fetchone()
-        assert done == ("first",)
+    assert (begun, done) == (("killed", "incremental"), ("first",))
 
-    tier = _build(project, END, "third")
+    tier = shop.build(END, "third")
     assert tier.reason is None
     assert 0 < tier.touched < tier.customers / 2
+    shop.fetched(shop.heavy)
+    with duckdb.connect(str(shop.home.warehouse)) as con:
+        con.execute("create schema incrementally")
+        for schema, name in shop.heavy:
+            con.execute(f"create table incrementally.{name} as from {schema}.{name}")
 
-    _land(fresh, raw)
-    assert _build(DbtProject(fresh, ALWAYS, full=True), END, "fresh").reason == "asked for (--full)"
-    names = project.manifest()["nodes"].values()
-    heavy = {(node["schema"], node["name"]) for node in names if incremental.is_heavy(node)}
-    with duckdb.connect() as con:
-        con.execute(f"attach '{home.warehouse}' as standing")
-        con.execute(f"attach '{fresh.warehouse}' as rebuilt (read_only)")
+    assert shop.build(END, "whole", full=True).reason == "asked for (--full)"
+    shop.fetched(shop.heavy)
+    with duckdb.connect(str(shop.home.warehouse)) as con:
 
         def differing() -> list[str]:
             return [
                 difference.mart
-                for schema, name in sorted(heavy)
-                for difference in comparison.differences(con, [name], f"standing.{schema}", f"rebuilt.{schema}")
+                for schema, name in sorted(shop.heavy)
+                for difference in comparison.differences(con, [name], "incrementally", schema)
             ]
 
-        assert len(heavy) > 8
+        assert len(shop.heavy) > 8
         assert differing() == []
-        con.execute("update standing.marts.order_items set net_revenue = net_revenue + 0.01 where quantity = 2")
+        con.execute("update incrementally.order_items set net_revenue = net_revenue + 0.01 where quantity = 2")
         assert differing() == ["order_items"]
 
     # A table of the tier that is built by itself no longer stands where the fingerprints say.
-    project.build(["model.ritorno.orders"], as_of=END, run_id="by hand").raise_for_failures()
-    with duckdb.connect(str(home.warehouse)) as con:
-        left = con.execute("select count(*) from duckdb_tables() where table_name = 'int_changes__done'").fetchone()
-    assert left == (0,)
+    shop.projects[False].build(["model.ritorno.orders"], as_of=END, run_id="by hand").raise_for_failures()
+    with duckdb.connect(str(shop.home.warehouse)) as con:
+        assert engine.count(con, [("intermediate", "int_changes__done"), ("marts", "orders")]).keys() == {
+            ("marts", "orders")
+        }
+
+
+if __name__ == "__main__":  # the process that is killed
+    victim = Shop(Home.at(sys.argv[1]), make_engine())
+    victim.build(END - timedelta(days=4), "killed", killed_after=KILLED_AFTER)
