@@ -160,6 +160,7 @@ def test_a_history_of_days_is_the_same_on_spark(tmp_path: Path, monkeypatch: pyt
         monkeypatch.setenv(name, value)
     raw = tmp_path / "raw"
     raw.mkdir()
+    (raw / "orders.csv").write_text("order_id,ordered_at,total\no1,2024-12-01,10\n", encoding="utf-8")
     head = "subscription_id,email,status,price,currency,interval,started_at\n"
     days = [
         (date(2025, 1, 1), {"s1": 10, "s2": 20, "s3": 5}),
