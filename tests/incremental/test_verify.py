@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from ritorno import comparison
+from ritorno import comparison, landing
+from ritorno.dbt import DbtProject
 from ritorno.errors import UnusableInput
 from ritorno.home import Home
-from ritorno.incremental import HeavyTier, policy_hash
+from ritorno.incremental import HeavyTier, heavy_tier_of, policy_hash
 from ritorno.policy import load_policy
 from ritorno.run_log import RunLog
-from ritorno.verify import verify
+from ritorno.scratch import build
+from ritorno.simulate import simulate
+from ritorno.steps import STEPS
+from ritorno.verify import STATE_STEPS, verify
 
 AS_OF = date(2025, 6, 30)
+ALWAYS = {"incremental": "always", "quarantine_limit": 0.9}
 
 
 @pytest.fixture
@@ -104,3 +109,27 @@ def test_what_a_run_says_of_the_heavy_tier() -> None:
     assert (forced.is_news, forced.sentence) == (True, "built in full: the policy has changed")
     day = HeavyTier("incremental", None, 99_957, 1_073)
     assert (day.is_news, day.sentence) == (True, "incremental: 1,073 of 99,957 customers touched")
+
+
+@pytest.mark.soak
+def test_days_of_a_simulated_shop_verify_as_equal_in_every_mart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
+    raw = simulate(tmp_path / "shop", customers=150, seed=6, years=1.0, end=AS_OF, format="parquet").raw
+    home, policy = Home.at(tmp_path / "home").ensure(), load_policy(overrides=ALWAYS)
+    with duckdb.connect(str(home.warehouse)) as con:
+        con.execute("set timezone = 'UTC'")
+        landing.land(con, [landing.Source("files", raw)], run_id="landed")
+        for step in STEPS:
+            step.ensure(con)
+    project, modes = DbtProject(home, policy.overrides), []
+    for days_before in (6, 3, 1, 0):
+        day = AS_OF - timedelta(days=days_before)
+        build(project, day, policy, f"run-{day}", without_steps=STATE_STEPS)
+        tier = heavy_tier_of(home)
+        modes.append(tier.mode if tier else "")
+    assert modes == ["full", "incremental", "incremental", "incremental"]
+    verdict = verify(home, policy)
+    assert (verdict.as_of, verdict.differences) == (AS_OF, [])
+    assert verdict.marts > 50
