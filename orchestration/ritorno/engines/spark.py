@@ -123,6 +123,8 @@ class Spark:
         builder = SparkSession.builder
         for name, value in chosen.items():
             builder = builder.config(name, value)
+        if self.home and not os.environ.get("RITORNO_SPARK_WAREHOUSE"):
+            self._forget_unknown(chosen["spark.sql.catalogImplementation"])
         log = (self.home or Path(tempfile.gettempdir())) / "logs" / "spark.log"
         try:
             with _stderr_to(log), warnings.catch_warnings():
@@ -136,6 +138,12 @@ class Spark:
         for name in ("py4j", "SQLQueryContextLogger", "DataFrameQueryContextLogger"):  # dbt tells what went wrong
             logging.getLogger(name).setLevel(logging.CRITICAL)
         return session
+
+    def _forget_unknown(self, catalog: str) -> None:
+        """Remove tables in the home that no session knows any more, which would be in the way of new ones."""
+        if self.home and catalog == "in-memory":
+            for folder in (self.home / "spark").glob("*.db"):
+                shutil.rmtree(folder)
 
     @property
     def warehouse(self) -> str:
