@@ -6,6 +6,7 @@ import duckdb
 import pytest
 
 from ritorno.home import Home
+from ritorno.publishing import FILE_FOR_BI
 from tests.report.shop import real_home, shared_folder
 
 STRANGERS = """
@@ -22,7 +23,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 def test_every_member_of_every_segment_is_a_customer_who_is_not_deleted(home: Home) -> None:
-    with duckdb.connect(str(home.published / "marts.duckdb"), read_only=True) as con:
+    with duckdb.connect(str(home.published / FILE_FOR_BI), read_only=True) as con:
         for mart in ("segment_membership", "segment_exclusions"):
             assert con.execute(STRANGERS.format(mart=f"marts.{mart}")).fetchall() == []
         (members,) = con.execute("select count(*) from marts.segment_membership").fetchone() or (0,)

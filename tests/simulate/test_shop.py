@@ -134,6 +134,7 @@ def test_nothing_happens_after_the_end(shop):
                 "cancel_at",
                 "trial_end",
                 "ended_at",
+                "discount_ends_at",
             ):
                 if name == "campaigns":
                     continue
