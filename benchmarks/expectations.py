@@ -17,6 +17,7 @@ from pathlib import Path
 
 import duckdb
 
+from ritorno import sql
 from ritorno.home import Home
 from ritorno.quality.expectations import load_suites
 from ritorno.quality.run import run_suites
@@ -28,13 +29,7 @@ def plain_seconds(warehouse: Path) -> tuple[float, int]:
     figures = 0
     with duckdb.connect(str(warehouse), read_only=True) as con:
         for suite in load_suites("marts"):
-            known = [
-                name
-                for (name,) in con.execute(
-                    "select column_name from duckdb_columns() where schema_name = 'marts' and table_name = ?",
-                    [suite.table],
-                ).fetchall()
-            ]
+            known = sql.column_types(con, "marts", suite.table)
             named = {name for entry in suite.expectations for name in entry.columns if name in known}
             asked = ["count(*)"]
             for name in sorted(named):

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 KEEP_DAGSTER_RUNS = 60
 DAGSTER_URL = "RITORNO_DAGSTER_URL"
 """Environment variable with the address of a PostgreSQL database for Dagster's runs, events and ticks."""
-_OWN_STORAGE = """
-event_log_storage:"""
+_OWN_STORAGE = "\n# Dagster's SQLite event log"
+"""Where the part of dagster.yaml begins that the shared storage takes the place of: its last."""
 _SHARED_STORAGE = f"""
 storage:
   postgres:

@@ -26,3 +26,13 @@ def count(con: duckdb.DuckDBPyConnection, relation: str) -> int:
     """Rows of a relation, given as SQL."""
     row = con.execute(f"select count(*) from {relation}").fetchone()
     return int(row[0]) if row else 0
+
+
+def column_types(con: duckdb.DuckDBPyConnection, schema: str, table: str) -> dict[str, str]:
+    """DuckDB's types by column of a table or view of the connection's database, in order; empty if there is none."""
+    found = con.execute(
+        "select column_name, data_type from duckdb_columns() "
+        "where schema_name = ? and table_name = ? and database_name = current_database() order by column_index",
+        [schema, table],
+    ).fetchall()
+    return dict(found)

@@ -360,14 +360,19 @@ def test_06_a_guard_trip_sends_nothing_and_approval_publishes_exactly_that_plan(
     assert (done.status, len(run.fake().held)) == ("done", 12)
 
 
-def test_06_approval_refuses_a_plan_that_changed(runner: Make) -> None:
+def held_by_a_guard(runner: Make) -> tuple[Shop, Runner, Audience, Report]:
+    """Of 20 members sent 8 have gone, more than the guard lets through: the plan is held."""
     shop = shop_of(20)
     run = runner(shop)
     guarded = audience(guards=GUARDS)
     run.send(guarded)
     for account in list(shop.members)[:8]:
         del shop.members[account]
-    held = run.send(guarded)
+    return shop, run, guarded, run.send(guarded)
+
+
+def test_06_approval_refuses_a_plan_that_changed(runner: Make) -> None:
+    shop, run, guarded, held = held_by_a_guard(runner)
     del shop.members["k010"]
     with pytest.raises(PlanChanged, match="no longer what would be sent"):
         run.send(guarded, approved=held.plan.digest)
@@ -770,13 +775,7 @@ def test_an_unanswered_operation_is_kept_until_it_is_answered(runner: Make) -> N
 
 
 def test_a_plan_held_for_approval_keeps_its_operations_until_another_replaces_it(runner: Make) -> None:
-    shop = shop_of(20)
-    run = runner(shop)
-    guarded = audience(guards=GUARDS)
-    run.send(guarded)
-    for account in list(shop.members)[:8]:
-        del shop.members[account]
-    held = run.send(guarded)
+    shop, run, guarded, held = held_by_a_guard(runner)
     shop.now = START + day(40)
     run.send(audience("another"))
     assert ("list", "held") in outbox(run)

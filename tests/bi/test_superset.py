@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 import httpx
 import pytest
-from playwright.sync_api import Page, Response, sync_playwright
+from playwright.sync_api import Page, Response
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from bi import serve
@@ -26,7 +26,7 @@ from ritorno.home import PROJECT_ROOT, Home
 from ritorno.publishing import FILE_FOR_BI, Mart, publish, published_run
 from tests.audiences.destinations.servers import free_port
 from tests.bi.bundle import charts_of, contents
-from tests.report.browser import ARGUMENTS, CHROMIUM
+from tests.report.browser import chromium
 
 pytestmark = pytest.mark.superset
 ARTIFACTS = PROJECT_ROOT / ".artifacts" / "superset"
@@ -109,11 +109,8 @@ def superset(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 @pytest.fixture(scope="module")
 def seen(superset: Superset) -> Seen:
     """Every dashboard, opened in Debian's chromium; a picture of each is kept."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium: apt-get install chromium")
     found = Seen()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1600, "height": 1000})
         page.set_default_timeout(90_000)
         page.on("console", lambda message: found.said.append(message.text) if message.type == "error" else None)
@@ -122,7 +119,6 @@ def seen(superset: Superset) -> Seen:
         _enter(page, superset.url)
         for dashboard in DASHBOARDS:
             found.drawn[dashboard] = _look(page, superset.url, dashboard)
-        browser.close()
     return found
 
 

@@ -1,9 +1,6 @@
 """The shipped suites of lifecycle, value and repurchase on small tables: green, and red with each fault."""
 
-import shutil
-
-from ritorno.quality.expectations import FOLDER
-from tests.quality.support import check, home_with
+from tests.quality.support import green_and_red_with_all_faults
 
 TABLES = (
     "lifecycle_daily",
@@ -90,13 +87,4 @@ FAULTS = {
 
 
 def test_the_suites_of_lifecycle_value_and_repurchase_are_green_and_go_red_with_each_fault(tmp_path):
-    folder = tmp_path / "expectations"
-    folder.mkdir()
-    for table in TABLES:
-        shutil.copy(FOLDER / f"marts.{table}.yml", folder)
-    good = check(home_with(tmp_path / "good", GOOD), folder)
-    assert {name: result.observed for name, result in good.items() if not result.success} == {}
-    judged = {name for name in good if not name.startswith("drift")}
-    assert judged == set(FAULTS)
-    bad = check(home_with(tmp_path / "bad", GOOD, *FAULTS.values()), folder)
-    assert {name for name, result in bad.items() if not result.success} == judged
+    green_and_red_with_all_faults(tmp_path, TABLES, GOOD, FAULTS)

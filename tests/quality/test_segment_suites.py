@@ -1,9 +1,6 @@
 """The shipped suites of segments on small tables: green, and red with each fault."""
 
-import shutil
-
-from ritorno.quality.expectations import FOLDER
-from tests.quality.support import check, home_with
+from tests.quality.support import green_and_red_with_all_faults
 
 TABLES = ("segment_membership", "segment_history", "segment_sizes")
 
@@ -44,13 +41,4 @@ FAULTS = {
 
 
 def test_the_suites_of_segments_are_green_and_go_red_with_each_fault(tmp_path):
-    folder = tmp_path / "expectations"
-    folder.mkdir()
-    for table in TABLES:
-        shutil.copy(FOLDER / f"marts.{table}.yml", folder)
-    good = check(home_with(tmp_path / "good", GOOD), folder)
-    assert {name: result.observed for name, result in good.items() if not result.success} == {}
-    judged = {name for name in good if not name.startswith("drift")}
-    assert judged == set(FAULTS)
-    bad = check(home_with(tmp_path / "bad", GOOD, *FAULTS.values()), folder)
-    assert {name for name, result in bad.items() if not result.success} == judged
+    green_and_red_with_all_faults(tmp_path, TABLES, GOOD, FAULTS)

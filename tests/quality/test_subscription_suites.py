@@ -1,10 +1,7 @@
 """The shipped suites of raw subscriptions, their events and plans: green, and red with each fault."""
 
-import shutil
-
 from ritorno.quality import run_suites
-from ritorno.quality.expectations import FOLDER
-from tests.quality.support import AS_OF, home_with
+from tests.quality.support import AS_OF, home_with, shipped
 
 TABLES = ("subscriptions", "subscription_events", "plans")
 
@@ -48,25 +45,15 @@ FAULTS = {
 }
 
 
-def suites(tmp_path):
-    folder = tmp_path / "expectations"
-    folder.mkdir()
-    for table in TABLES:
-        shutil.copy(FOLDER / f"raw.{table}.yml", folder)
-    return folder
-
-
 def test_each_fault_in_a_delivery_of_subscriptions_turns_its_check_red_and_a_good_one_none(tmp_path):
-    folder = suites(tmp_path)
+    folder = shipped(tmp_path / "expectations", "raw", *TABLES)
     good = run_suites(home_with(tmp_path / "good", GOOD), "raw", "run-1", AS_OF, folder=folder)
     assert [(result.table, result.check_name, result.observed) for result in good if not result.success] == []
     judged = {f"{result.table}.{result.check_name}" for result in good if not result.check_name.startswith("drift")}
     assert judged == set(FAULTS)
     for number, (name, fault) in enumerate(FAULTS.items()):
         table = name.split(".")[0]
-        one = tmp_path / f"expectations{number}"
-        one.mkdir()
-        shutil.copy(FOLDER / f"raw.{table}.yml", one)
+        one = shipped(tmp_path / f"expectations{number}", "raw", table)
         home = home_with(tmp_path / f"bad{number}", GOOD, f"update raw.{table} {fault}")
         red = {
             f"{r.table}.{r.check_name}" for r in run_suites(home, "raw", "run-1", AS_OF, folder=one) if not r.success

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from ritorno.home import PROJECT_ROOT, Home
-from tests.report.browser import ARGUMENTS, CHROMIUM
+from tests.report.browser import chromium
 from tests.report.shop import real_home, shared_folder
 
 ARTIFACTS = PROJECT_ROOT / ".artifacts" / "report"
@@ -34,12 +34,8 @@ def report(home: Home) -> Path:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium: apt-get install chromium")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield launched
-        launched.close()
+    with chromium() as started:
+        yield started
 
 
 class Opened:

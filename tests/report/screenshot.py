@@ -5,10 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
-
 from ritorno.home import Home
-from tests.report.browser import ARGUMENTS, CHROMIUM
+from tests.report.browser import CHROMIUM, chromium
 
 WIDTH, HEIGHT = 1200, 915
 
@@ -18,13 +16,11 @@ def main(target: Path) -> None:
     if CHROMIUM is None or not index.exists():
         sys.exit("a picture needs chromium (apt-get install chromium) and a published home (make demo)")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
         page.goto(index.as_uri())
         page.evaluate("ritornoReport.drawAll()")
         page.screenshot(path=target)
-        browser.close()
     print(f"{target}: {target.stat().st_size:,} bytes")
 
 

@@ -27,7 +27,7 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from ritorno.engines import Table
 from ritorno.errors import RitornoError, UnusableInput
-from ritorno.sql import text
+from ritorno.sql import column_types, text
 
 _TYPES = {
     "BOOLEAN": "boolean",
@@ -160,12 +160,8 @@ def push(
     pushed: dict[str, int] = {}
     with target.cursor() as cursor:
         for schema, name in tables:
-            described = con.execute(
-                "select column_name, data_type from duckdb_columns() "
-                "where schema_name = ? and table_name = ? and database_name = current_database() order by column_index",
-                [schema, name],
-            ).fetchall()
-            columns = [(column, column_type(type_)) for column, type_ in described]
+            described = column_types(con, schema, name)
+            columns = [(column, column_type(type_)) for column, type_ in described.items()]
             cursor.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
             cursor.execute(sql.SQL("drop table if exists {} cascade").format(sql.Identifier(schema, name)))
             cursor.execute(
@@ -178,7 +174,7 @@ def push(
             )
             selected = ", ".join(
                 f'cast(to_json("{column}") as varchar) as "{column}"' if "[]" in source else f'"{column}"'
-                for (column, source) in described
+                for column, source in described.items()
             )
             with _scratch_file(scratch) as file:
                 con.execute(
@@ -322,7 +318,6 @@ class Postgres:
     def _vacuum(self, names: Sequence[str]) -> None:
         """Free the room of the run before for the next one; outside of a transaction, as vacuum wants it."""
         with self.server.connect() as con:
-            con.commit()
             con.autocommit = True
             with con.cursor() as cursor:
                 for name in names:
@@ -367,7 +362,6 @@ def _reshape(cursor: Cursor, name: str, before: Mapping[str, str], after: Mappin
         return
     gone = before.items() - after.items()
     if gone:
-        cursor.execute(sql.SQL("delete from {}").format(table))
         dropped = sql.SQL(", ").join(sql.SQL("drop column {}").format(sql.Identifier(c)) for c, _ in sorted(gone))
         cursor.execute(sql.SQL("alter table {} {}").format(table, dropped))
     added = [(column, type_) for column, type_ in after.items() if before.get(column) != type_]

@@ -153,13 +153,9 @@ class Spark:
     def send(self, warehouse: duckdb.DuckDBPyConnection, tables: Sequence[Table], scratch: Path) -> None:
         """See Engine."""
         for schema, name in tables:
-            described = warehouse.execute(
-                "select column_name, data_type from duckdb_columns() "
-                "where schema_name = ? and table_name = ? and database_name = current_database() order by column_index",
-                [schema, name],
-            ).fetchall()
-            selected = ", ".join(_sent_column(column, type_) for column, type_ in described)
-            columns = ", ".join(f"`{column}` {column_type(type_)}" for column, type_ in described)
+            described = sql.column_types(warehouse, schema, name)
+            selected = ", ".join(_sent_column(column, type_) for column, type_ in described.items())
+            columns = ", ".join(f"`{column}` {column_type(type_)}" for column, type_ in described.items())
             place = f"{self.warehouse}/{_EXCHANGE}/{schema}/{name}"
             with _scratch_folder(scratch) as folder:
                 file = folder / f"{uuid.uuid4().hex}.parquet"

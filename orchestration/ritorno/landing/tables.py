@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +120,7 @@ def _replace_rows(con: duckdb.DuckDBPyConnection, plan: FilePlan, batch: int) ->
     table, path = plan.file.table, sql.text(str(plan.file.path))
     bookkeeping = f'{path} as "_ritorno_file", cast({batch} as bigint) as "_ritorno_batch"'
     selected = f"select r.*, {bookkeeping} from ({_reader(plan)}) as r"
-    existing = _columns(con, table.identifier)
+    existing = sql.column_types(con, RAW_SCHEMA, table.identifier)
     others = (
         existing
         and con.execute(
@@ -135,7 +135,7 @@ def _replace_rows(con: duckdb.DuckDBPyConnection, plan: FilePlan, batch: int) ->
         return
     _adapt_columns(con, plan, existing)
     con.execute(f'delete from {table.relation} where "_ritorno_file" = {path}')
-    types = {column.lower(): kind for column, kind in _columns(con, table.identifier).items()}
+    types = {column.lower(): kind for column, kind in sql.column_types(con, RAW_SCHEMA, table.identifier).items()}
     columns = [*plan.types, *BOOKKEEPING]
     values = ", ".join(f"cast({sql.name(column)} as {types[column.lower()]})" for column in columns)
     con.execute(f"insert into {table.relation} ({sql.names(columns)}) select {values} from ({selected})")
@@ -160,15 +160,6 @@ def _has_values(con: duckdb.DuckDBPyConnection, plan: FilePlan, column: str) -> 
         f"select 1 from {plan.file.table.relation} where {sql.name(column)} is not null limit 1"
     ).fetchone()
     return found is not None
-
-
-def _columns(con: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
-    found: Sequence[tuple[str, str]] = con.execute(
-        "select column_name, data_type from duckdb_columns() where schema_name = ? and table_name = ? "
-        "and database_name = current_database() order by column_index",
-        [RAW_SCHEMA, table],
-    ).fetchall()
-    return dict(found)
 
 
 def _landed_rows(con: duckdb.DuckDBPyConnection, plan: FilePlan) -> int:

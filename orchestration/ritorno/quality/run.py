@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 
+from ritorno import sql
 from ritorno.errors import UnusableInput
 from ritorno.home import Home
 from ritorno.quality import gx, history, overview
@@ -100,11 +101,7 @@ def _look(
 
 
 def _columns(con: duckdb.DuckDBPyConnection, suite: Suite) -> list[str]:
-    rows = con.execute(
-        "select column_name from duckdb_columns() where schema_name = ? and table_name = ? order by column_index",
-        [suite.stage, suite.table],
-    ).fetchall()
-    columns = [name for (name,) in rows]
+    columns = list(sql.column_types(con, suite.stage, suite.table))
     if not columns:
         raise UnusableInput(f"{suite.path}: there is no table {suite.label} in the warehouse")
     used = {name for entry in suite.expectations for name in entry.columns}
