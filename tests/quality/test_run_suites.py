@@ -12,6 +12,7 @@ import yaml
 from ritorno.errors import UnusableInput
 from ritorno.home import PROJECT_ROOT
 from ritorno.quality import blocking, expected_checks
+from ritorno.quality.duckdb_dialect import MOST_ROWS
 from ritorno.quality.expectations import STAGES, load_suites
 from tests.quality.support import AS_OF, check, home_with, replace, suite_folder
 
@@ -403,6 +404,17 @@ def test_results_come_one_for_each_announced_check_in_order(tmp_path):
     folder = suite_folder(tmp_path, marts__orders=yaml.safe_dump({**body, "drift": [drift]}))
     announced = expected_checks("marts", folder)
     assert [check.check_name for check in announced] == list(check(home_with(tmp_path / "home", GOOD), folder))
+
+
+def test_a_table_longer_than_a_cursor_holds_is_checked_and_one_that_must_be_read_whole_is_refused(tmp_path):
+    home = home_with(tmp_path, f"create table marts.orders as select i as id from range({MOST_ROWS} + 1) as t(i)")
+    counted = entry("expect_column_values_to_not_be_null", {"column": "id"})
+    found = check(home, suite_folder(tmp_path / "a", marts__orders=yaml.safe_dump({"expectations": [counted]})))
+    assert (found["tried"].success, found["tried"].rows_checked) == (True, MOST_ROWS + 1)
+    read = entry("expect_column_distinct_values_to_contain_set", {"column": "id", "value_set": [1]})
+    suite = suite_folder(tmp_path / "b", marts__orders=yaml.safe_dump({"expectations": [read]}))
+    with pytest.raises(UnusableInput, match=r"orders.yml: expectation .* more than 10,000 rows .* write a dbt test"):
+        check(home, suite)
 
 
 def test_the_checks_leave_no_connection_to_the_warehouse_behind(tmp_path):
