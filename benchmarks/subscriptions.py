@@ -1,18 +1,21 @@
-"""A million subscriptions with ten events each: seconds, memory and the marts' rows, on the shipped SQL.
+"""A million subscriptions with ten events each, to every mart: seconds, memory and spill, on the shipped SQL.
 
-    python benchmarks/subscriptions.py [--subscriptions 1000000] [--events 10] [--memory 4GB]
+    python benchmarks/subscriptions.py [--subscriptions 1000000] [--events 10] [--memory 4GB] [--folder DIR]
 
-The log is written as raw tables, then dbt's compiled SQL of the subscription models runs in their order on a DuckDB
-file with bounded memory, each model timed; what it can't hold it spills beside the file. CPU seconds stand beside: they
-stay about what they are when the machine does other work.
+The log is written as raw tables, then dbt's compiled SQL of the subscription models and the Python step of survival run
+in their order on a DuckDB file with bounded memory, a line for each; what it can't hold it spills beside the file. CPU
+seconds stand beside: they stay about what they are when the machine does other work. Memory is the process's largest
+while the model ran, spill the largest size of DuckDB's temporary files. Orders, which `subscription_candidates` and the
+days between orders read, are given: four for each customer. Linux only (/proc).
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
+import os
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -22,24 +25,47 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.support import Project
 
-MARTS = ("subscription_states", "subscriptions", "mrr_movements", "mrr_monthly", "pause_outcomes", "subscription_paths")
+MARTS = (
+    "subscription_states", "subscriptions", "subscription_pauses", "mrr_movements", "mrr_monthly", "pause_outcomes",
+    "subscription_paths", "subscription_candidates", "survival", "survival_comparisons",
+)  # fmt: skip
+OTHERS = ("int_subscriptions__customers", "int_subscriptions__live_spans", "int_subscriptions__checks")
+WITH_A_STEP = {"survival_comparisons": "survival_comparisons, with the Python step"}
 AS_OF = "2024-12-31"
 # a life of ten events with a pause, a failed payment, a change of price and, for one in three, an end
 LIFE = (
     "activated", "renewed", "payment_failed", "payment_recovered", "paused", "resumed", "price_changed", "renewed",
     "skipped", "cancelled",
 )  # fmt: skip
+GIVEN = {
+    "int_identity__customer_ids": {"system": "varchar", "customer_id": "varchar", "customer_key": "varchar"},
+    "int_identity__email_customers": {"email": "varchar", "customer_key": "varchar"},
+    "orders": {"order_key": "varchar", "customer_key": "varchar", "order_date": "date", "subscription_key": "varchar"},
+    "order_items": {"order_key": "varchar", "product_key": "varchar", "quantity": "bigint"},
+    "int_customers__order_days": {"customer_key": "varchar", "order_date": "date"},
+    "product_repurchase": {
+        "product_key": "varchar", "name": "varchar", "is_subscription_candidate": "boolean",
+        "typical_interval_days": "integer", "subscription_score": "double",
+    },
+}  # fmt: skip
 
 
 def fill(con: duckdb.DuckDBPyConnection, subscriptions: int, events: int) -> None:
-    """The raw tables: starts spread over two years, an event every 17 days."""
+    """The raw tables: starts spread over two years, an event every 17 days, twenty plans."""
     kinds = "[" + ", ".join(f"'{kind}'" for kind in LIFE) + "]"
+    con.execute("""
+        insert into raw.plans by name
+        select
+            'p' || n as plan_id, cast(9 + n as varchar) as price, 'month' as "interval", 'product' || n as product_id,
+            'bench' as _ritorno_file, n as _ritorno_line, 1 as _ritorno_batch
+        from range(20) as rows(n)
+    """)
     con.execute(f"""
         insert into raw.subscriptions by name
         select
             's' || n as subscription_id, 'c' || (n * 7 // 8) as customer_id, 'active' as status,
             cast(timestamp '2023-01-01 08:00:00' + to_minutes(n * 997 % 900000) as varchar) || 'Z' as started_at,
-            cast(9 + n % 20 as varchar) as price, 'month' as "interval", 'EUR' as currency,
+            cast(9 + n % 20 as varchar) as price, 'month' as "interval", 'EUR' as currency, 'p' || (n % 20) as plan_id,
             'bench' as _ritorno_file, n as _ritorno_line, 1 as _ritorno_batch
         from range({subscriptions}) as rows(n)
     """)
@@ -56,15 +82,67 @@ def fill(con: duckdb.DuckDBPyConnection, subscriptions: int, events: int) -> Non
     """)
 
 
+def give(project: Project, con: duckdb.DuckDBPyConnection, subscriptions: int) -> None:
+    """What other rooms' models bring: who is who, and four orders a customer of one of forty products."""
+    for name, types in GIVEN.items():
+        project.give(con, name, types, [])
+    con.execute(f"""
+        insert into intermediate.int_identity__customer_ids
+        select distinct 'files', customer_id, customer_id from raw.subscriptions;
+        insert into marts.product_repurchase
+        select 'files:product' || n, 'product ' || n, n % 2 = 0, 30, n / 100.0 from range(40) as rows(n);
+        insert into marts.orders
+        select 'o' || n || '-' || k, 'c' || n, date '2023-01-01' + cast(n * 13 % 500 + 30 * k as integer), null
+        from range({subscriptions * 7 // 8}) as rows(n), range(4) as life(k);
+        insert into marts.order_items
+        select order_key, 'files:product' || hash(customer_key) % 40, 1 from marts.orders;
+        insert into {project.relation("int_customers__order_days")} select customer_key, order_date from marts.orders;
+    """)
+
+
+class Watch:
+    """The largest spill while it watches, looked at five times a second, and the process's largest memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.spilled = 0.0
+        self.done = threading.Event()
+        threading.Thread(target=self._look, daemon=True).start()
+
+    def _look(self) -> None:
+        while not self.done.wait(0.2):
+            sizes = [_size(entry) for entry in self.folder.glob("*")]
+            self.spilled = max(self.spilled, sum(sizes) / 2**20)
+
+    def start(self) -> None:
+        """Forget the largest so far."""
+        self.spilled = 0.0
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+    @staticmethod
+    def peak() -> float:
+        """The largest resident memory since `start`, in MB."""
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) / 2**10 for line in lines if line.startswith("VmHWM"))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_blocks * 512
+    except FileNotFoundError:
+        return 0
+
+
 def main() -> None:
     """Fill, run, print a line a model."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--subscriptions", type=int, default=1_000_000)
     parser.add_argument("--events", type=int, default=10)
     parser.add_argument("--memory", default="4GB")
+    parser.add_argument("--folder", help="where the warehouse and the spill go (15 GB free for a million)")
     options = parser.parse_args()
     project = Project.compile()
-    with tempfile.TemporaryDirectory(prefix="ritorno-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="ritorno-bench-", dir=options.folder) as folder:
         con = duckdb.connect()
         con.execute(f"attach '{folder}/warehouse.duckdb' as warehouse")
         con.execute("use warehouse")
@@ -72,28 +150,29 @@ def main() -> None:
         con.execute("set timezone = 'UTC'; set threads = 2; set preserve_insertion_order = false")
         project.load_raw(con, {})
         fill(con, options.subscriptions, options.events)
-        people = {"system": "varchar", "customer_id": "varchar", "customer_key": "varchar"}
-        project.give(con, "int_identity__customer_ids", people, [])
-        con.execute("""
-            insert into intermediate.int_identity__customer_ids
-            select distinct 'files', customer_id, customer_id from raw.subscriptions
-        """)
-        project.give(con, "int_identity__email_customers", {"email": "varchar", "customer_key": "varchar"}, [])
-        done = {"int_identity__customer_ids", "int_identity__email_customers"}
-        began, used = time.monotonic(), time.process_time()
-        for model in project.order(MARTS, done):
+        give(project, con, options.subscriptions)
+        done, watch = set(GIVEN), Watch(Path(folder, "spill"))
+        print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.2f}, DuckDB {duckdb.__version__} {options.memory}")
+        print(f"{'':45} {'clock':>8} {'CPU':>8} {'memory':>10} {'spill':>10}", flush=True)
+        began, used, peak, spilled = time.monotonic(), time.process_time(), 0.0, 0.0
+        for model in project.order((*MARTS, *OTHERS), done):
+            watch.start()
             started, cpu = time.monotonic(), time.process_time()
             project.run(con, model, as_of=AS_OF, given=done)
             done.add(model)
-            spent = time.process_time() - cpu
-            print(f"{model:45} {time.monotonic() - started:7.1f} s {spent:7.1f} s CPU", flush=True)
+            clock, cpu = time.monotonic() - started, time.process_time() - cpu
+            peak, spilled = max(peak, watch.peak()), max(spilled, watch.spilled)
+            name = WITH_A_STEP.get(model, model)
+            print(f"{name:45} {clock:6.1f} s {cpu:6.1f} s {watch.peak():7,.0f} MB {watch.spilled:7,.0f} MB", flush=True)
         total, cpu = time.monotonic() - began, time.process_time() - used
-        rows = {mart: con.execute(f"select count(*) from marts.{mart}").fetchone() for mart in MARTS}
+        watch.done.set()
+        print(f"{'together':45} {total:6.1f} s {cpu:6.1f} s {peak:7,.0f} MB {spilled:7,.0f} MB")
         size = Path(folder, "warehouse.duckdb").stat().st_size / 2**20
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
         what = f"{options.subscriptions:,} subscriptions x {options.events} events"
-        print(f"{what}: {total:.1f} s, {cpu:.1f} s CPU, peak {peak:,.0f} MB")
-        print(f"warehouse {size:.0f} MB; rows {rows}")
+        print(f"{what}; load now {os.getloadavg()[0]:.2f}; warehouse {size:,.0f} MB; rows:")
+        for mart in MARTS:
+            (rows,) = con.execute(f"select count(*) from marts.{mart}").fetchone() or (0,)
+            print(f"{mart:45} {rows:12,}")
 
 
 if __name__ == "__main__":

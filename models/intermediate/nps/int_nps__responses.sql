@@ -81,11 +81,12 @@ final as (
     from answered
     left join customers on answered.customer_key = customers.customer_key
     left join customer_rfm on answered.customer_key = customer_rfm.customer_key
+    -- an open end is a date later than any: with an "or" DuckDB compares every answer with every interval
     left join lifecycle_history
         on
             answered.customer_key = lifecycle_history.customer_key
             and answered.responded_date >= lifecycle_history.valid_from
-            and (lifecycle_history.valid_to is null or answered.responded_date < lifecycle_history.valid_to)
+            and answered.responded_date < coalesce(lifecycle_history.valid_to, cast('9999-12-31' as date))
     left join subscribers on answered.response_key = subscribers.response_key
 
 )

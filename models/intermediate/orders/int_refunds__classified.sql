@@ -80,11 +80,11 @@ joined as (
         on
             keyed.order_item_key = refunded_items.order_item_key
             and keyed.order_key = refunded_items.order_key
+    -- a refund of an order has the order's rate; asked for in a condition of its own DuckDB compares all with all
     left join exchange_rates
         on
-            keyed.own_currency = exchange_rates.currency
+            case when keyed.order_id is null then keyed.own_currency end = exchange_rates.currency
             and keyed.event_date = exchange_rates.business_date
-            and keyed.order_id is null
 
 ),
 

@@ -29,11 +29,12 @@ joined as (
         intervals.plan_id
     from spells
     inner join accounts on spells.subscription_key = accounts.subscription_key
+    -- an open end is a date later than any: with an "or" DuckDB compares every pause with every interval
     left join intervals
         on
             spells.subscription_key = intervals.subscription_key
             and spells.paused_at >= intervals.valid_from
-            and (intervals.valid_to is null or spells.paused_at < intervals.valid_to)
+            and spells.paused_at < coalesce(intervals.valid_to, cast('9999-12-31' as timestamp))
 
 ),
 
