@@ -5,7 +5,7 @@
 The log is written as raw tables, then dbt's compiled SQL of the subscription models and the Python step of survival run
 in their order on a DuckDB file with bounded memory, a line for each; what it can't hold it spills beside the file. CPU
 seconds stand beside: they stay about what they are when the machine does other work. Memory is the process's largest
-while the model ran, spill the largest size of DuckDB's temporary files. Orders, which `subscription_candidates` and the
+while the model ran, spill the most that DuckDB had on disk for it. Orders, which `subscription_candidates` and the
 days between orders read, are given: four for each customer. Linux only (/proc).
 """
 
@@ -103,34 +103,33 @@ def give(project: Project, con: duckdb.DuckDBPyConnection, subscriptions: int) -
 class Watch:
     """The largest spill while it watches, looked at five times a second, and the process's largest memory."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self.con = con.cursor()
         self.spilled = 0.0
         self.done = threading.Event()
-        threading.Thread(target=self._look, daemon=True).start()
+        self.thread = threading.Thread(target=self._look)
+        self.thread.start()
 
     def _look(self) -> None:
         while not self.done.wait(0.2):
-            sizes = [_size(entry) for entry in self.folder.glob("*")]
-            self.spilled = max(self.spilled, sum(sizes) / 2**20)
+            (used,) = self.con.execute("select sum(temporary_storage_bytes) from duckdb_memory()").fetchone() or (0,)
+            self.spilled = max(self.spilled, used / 2**20)
 
     def start(self) -> None:
         """Forget the largest so far."""
         self.spilled = 0.0
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
+    def stop(self) -> None:
+        """Look no more."""
+        self.done.set()
+        self.thread.join()
+
     @staticmethod
     def peak() -> float:
         """The largest resident memory since `start`, in MB."""
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) / 2**10 for line in lines if line.startswith("VmHWM"))
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_blocks * 512
-    except FileNotFoundError:
-        return 0
 
 
 def main() -> None:
@@ -151,7 +150,7 @@ def main() -> None:
         project.load_raw(con, {})
         fill(con, options.subscriptions, options.events)
         give(project, con, options.subscriptions)
-        done, watch = set(GIVEN), Watch(Path(folder, "spill"))
+        done, watch = set(GIVEN), Watch(con)
         print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.2f}, DuckDB {duckdb.__version__} {options.memory}")
         print(f"{'':45} {'clock':>8} {'CPU':>8} {'memory':>10} {'spill':>10}", flush=True)
         began, used, peak, spilled = time.monotonic(), time.process_time(), 0.0, 0.0
@@ -165,7 +164,7 @@ def main() -> None:
             name = WITH_A_STEP.get(model, model)
             print(f"{name:45} {clock:6.1f} s {cpu:6.1f} s {watch.peak():7,.0f} MB {watch.spilled:7,.0f} MB", flush=True)
         total, cpu = time.monotonic() - began, time.process_time() - used
-        watch.done.set()
+        watch.stop()
         print(f"{'together':45} {total:6.1f} s {cpu:6.1f} s {peak:7,.0f} MB {spilled:7,.0f} MB")
         size = Path(folder, "warehouse.duckdb").stat().st_size / 2**20
         what = f"{options.subscriptions:,} subscriptions x {options.events} events"

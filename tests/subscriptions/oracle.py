@@ -281,11 +281,12 @@ class Machine:
 
     def take_terms(self, event: Event, at: datetime) -> None:
         before = (self.terms.price, self.terms.interval, self.terms.count)
-        first = not self.points
+        first, plan_before = not self.points, self.terms.plan
         if event.plan is not None:
             self.terms.plan = event.plan
+        is_change = event.plan is not None and plan_before not in (None, event.plan)
         listed = self.plans.get(self.terms.plan or "") if event.plan is not None or first else None
-        takes_list = listed is not None and (event.type == "plan_changed" or first)
+        takes_list = listed is not None and (event.type == "plan_changed" or first or is_change)
         if event.price is not None:
             self.terms.price = event.price
         elif takes_list:

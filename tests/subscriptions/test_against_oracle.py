@@ -79,6 +79,8 @@ def invent(rng: random.Random, number: int, size: int) -> list[Event]:
             terms |= {"interval": rng.choice(["day", "week", "month", "year"]), "count": rng.choice([None, 1, 3])}
         if kind == "plan_changed":
             terms = {"plan": rng.choice(list(PLANS)), "price": rng.choice([None, Decimal("9.99")])}
+        if kind in ("resumed", "reactivated", "activated") and rng.random() < 0.4:
+            terms["plan"] = rng.choice(list(PLANS))
         if kind == "interval_changed":
             terms = {"interval": rng.choice([None, "month"]), "count": rng.choice([1, 2])}
         if kind == "quantity_changed":

@@ -88,8 +88,20 @@ def test_a_coupon_that_runs_lowers_it_while_it_runs_where_the_policy_says_so() -
     found = mrr({}, [started(**months, **UNTIL), again], "running")
     assert found == [(first, LESS), (second, Decimal("30.00")), (date(2024, 3, 11), FULL)]
     assert mrr({}, [started(**QUARTER, discount_duration="once")], "running") == [(first, FULL)]
+    # one that comes later doesn't keep it alive
+    scheduled = changed(discount_percent="10", discount_duration="forever", effective_at="2024-03-11T10:00:00Z")
+    found = mrr({}, [started(**months, **UNTIL), scheduled], "running")
+    assert found == [(first, LESS), (end, FULL), (date(2024, 3, 11), Decimal("54.00"))]
     over = [started(**months, **UNTIL), {"type": "cancelled", "occurred_at": "2024-02-01T10:00:00Z"}]
     assert mrr({"status": "cancelled"}, over, "running") == [(first, LESS), (second, Decimal("0.00"))]
+    # who comes back in its time has it still, who comes back after its end has not
+    for day in (1, 11):
+        back = {"type": "reactivated", "occurred_at": f"2024-03-{day:02}T10:00:00Z"}
+        found = mrr({}, [*over, back], "running")
+        assert found == [(first, LESS), (second, Decimal("0.00")), (date(2024, 3, day), FULL)]
+    back = {"type": "reactivated", "occurred_at": "2024-02-11T10:00:00Z"}
+    found = mrr({}, [*over, back], "running")
+    assert found == [(first, LESS), (second, Decimal("0.00")), (date(2024, 2, 11), LESS), (end, FULL)]
 
 
 def test_a_coupon_stays_until_another_word_of_it() -> None:

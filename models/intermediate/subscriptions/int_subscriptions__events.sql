@@ -44,9 +44,6 @@ couponed as (
 
     select
         *,
-        event_type in ({{ term_events() }})
-        and (discount_duration is not null or discount_amount is not null or discount_percent is not null)
-            as speaks_of_coupon,
         case
             when discount_duration in ('forever', 'once', 'none') then discount_duration
             when discount_duration in ('months', 'repeating') then 'months'
@@ -58,35 +55,23 @@ couponed as (
 
 ),
 
-followed as (
-
-    select
-        *,
-        lead(occurred_at) over (
-            partition by subscription_key, speaks_of_coupon order by occurred_at asc, event_key asc
-        ) as next_coupon_at
-    from couponed
-
-),
-
--- a coupon that counts while it runs comes to its end, unless another took its place
+-- when a coupon that counts while it runs comes to its end something happens, whichever coupon is in force by then
 coupon_ends as (
 
     select
         subscription_key,
         discount_ends_at as occurred_at,
-        is_inferred,
         'discount_changed' as event_type,
-        'none' as coupon,
-        event_key || ':coupon_ends' as event_key
-    from followed
+        min(case when is_inferred then 1 else 0 end) = 1 as is_inferred,
+        min(event_key) || ':coupon_ends' as event_key
+    from couponed
     where
-        speaks_of_coupon
+        event_type in ({{ term_events() }})
         and coupon = 'months'
         and {{ 'true' if 'months' in counted else 'false' }}
         and discount_ends_at > occurred_at
         and {{ business_date('discount_ends_at') }} <= {{ as_of_date() }}
-        and (next_coupon_at is null or next_coupon_at > discount_ends_at)
+    group by subscription_key, discount_ends_at
 
 ),
 
@@ -105,7 +90,7 @@ gathered as (
         null as {{ column }},
         {% endif -%}
         {% endfor -%}
-        coupon
+        null as coupon
     from coupon_ends
 
 ),
@@ -134,6 +119,11 @@ final as (
                 then least(greatest(coalesce(discount_percent, 0), 0), 100)
             when coupon is not null then 0
         end as {{ type_price() }}) as percent_off,
+        -- from when on it takes off nothing: a date later than any, if the event speaks of a coupon without an end
+        case
+            when coupon = 'months' and discount_ends_at is not null then discount_ends_at
+            when coupon is not null then cast('9999-12-31' as timestamp)
+        end as coupon_ends_at,
         reason,
         is_inferred,
         cast(row_number() over (

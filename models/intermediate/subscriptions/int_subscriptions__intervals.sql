@@ -92,7 +92,11 @@ compared as (
             and lag(paused_mrr) over (partition by subscription_key order by step) is not distinct from paused_mrr
             and lag(plan_id) over (partition by subscription_key order by step) is not distinct from plan_id
             and lag(quantity) over (partition by subscription_key order by step) is not distinct from quantity
-            and lag(price) over (partition by subscription_key order by step) is not distinct from price,
+            and lag(price) over (partition by subscription_key order by step) is not distinct from price
+            and lag(billing_interval) over (partition by subscription_key order by step)
+            is not distinct from billing_interval
+            and lag(interval_count) over (partition by subscription_key order by step)
+            is not distinct from interval_count,
             false
         ) as is_same
     from split

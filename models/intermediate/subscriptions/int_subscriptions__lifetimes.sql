@@ -1,6 +1,9 @@
 {#- Lifetimes and pauses as durations, for the mart survival. A lifetime ends with the first life; the plan is the one
     it began with. `ever_paused` is known only in hindsight (who lives longer has more time to pause), so read it as a
-    description, not as the effect of pausing. -#}
+    description, not as the effect of pausing. To be cancelled competes with being resumed: such a pause is not resumed
+    until as-of, so the curve falls to the share that is never resumed (Fine & Gray 1999, censoring complete: the day of
+    censoring is known for all). Had it left at its end, the curve would tell the resumptions in a world without
+    cancellations. -#}
 {%- set cuts = {
     'subscription_lifetime': "'all'",
     'subscription_lifetime_by_plan': "coalesce(first_plan, 'none')",
@@ -60,7 +63,10 @@ durations as (
         'pause_to_resume' as curve,
         'all' as cut_value,
         subscription_key || ' ' || cast(pause_number as {{ type_string() }}) as subject,
-        days_paused as t_days,
+        case
+            when outcome = 'resumed' then days_paused
+            else {{ days_between('paused_date', as_of_date()) }}
+        end as t_days,
         outcome = 'resumed' as is_event
     from pauses
 

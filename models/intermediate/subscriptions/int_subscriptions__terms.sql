@@ -1,9 +1,10 @@
 {#- Plan, price, interval and quantity at every step. A step names what changes; the rest is carried on from before. A
-    change of plan without a price brings the plan's list price; a coupon stays until another word of it. The words are
-    followed among the steps that say something, a third of them, and every step gets those of the last that did: one
+    change of plan without a price, by whatever event, brings the plan's list price; a coupon stays until another word of
+    it or its own end, which may pass while the subscription has ended. The words are followed among the steps that say something, a third of them, and every step gets those of the last that did: one
     narrow sort of all steps instead of eight wide ones. -#}
 {%- set so_far = 'partition by subscription_key order by step rows between unbounded preceding and current row' -%}
-{%- set carried = ['plan_id', 'price', 'billing_interval', 'interval_count', 'amount_off', 'percent_off'] -%}
+{%- set carried = ['price', 'billing_interval', 'interval_count', 'amount_off', 'percent_off'] -%}
+{%- if var('discounts_in_mrr') == 'running' %}{% set carried = carried + ['coupon_ends_at'] %}{% endif -%}
 -- sqlfluff:indentation:template_blocks_indent:false
 with steps as (
 
@@ -92,7 +93,8 @@ spoken as (
         events.interval_count as said_interval_count,
         events.quantity as said_quantity,
         events.amount_off as said_amount_off,
-        events.percent_off as said_percent_off
+        events.percent_off as said_percent_off,
+        events.coupon_ends_at as new_coupon_ends_at
     from numbered
     inner join accounts on numbered.subscription_key = accounts.subscription_key
     inner join events on numbered.event_key = events.event_key
@@ -100,20 +102,46 @@ spoken as (
 
 ),
 
+numbered_plans as (
+
+    select
+        *,
+        coalesce(said_plan_id, case when is_first then today_plan_id end) as new_plan_id,
+        count(coalesce(said_plan_id, case when is_first then today_plan_id end)) over ({{ so_far }}) as plan_group
+    from spoken
+
+),
+
+on_plans as (
+
+    select
+        *,
+        max(new_plan_id) over (partition by subscription_key, plan_group) as plan_id
+    from numbered_plans
+
+),
+
 with_plans as (
 
     select
-        spoken.*,
+        on_plans.*,
         plans.price as plan_price,
         plans.billing_interval as plan_interval,
-        plans.interval_count as plan_interval_count,
-        spoken.is_first or spoken.event_type = 'plan_changed' as takes_plan_terms
-    from spoken
-    left join plans
-        on
-            plans.plan_key
-            = spoken.system || ':'
-            || coalesce(spoken.said_plan_id, case when spoken.is_first then spoken.today_plan_id end)
+        plans.interval_count as plan_interval_count
+    from on_plans
+    left join plans on plans.plan_key = on_plans.system || ':' || on_plans.new_plan_id
+
+),
+
+judged_plans as (
+
+    select
+        *,
+        is_first
+        or event_type = 'plan_changed'
+        or coalesce(said_plan_id != lag(plan_id) over (partition by subscription_key order by step), false)
+            as takes_plan_terms
+    from with_plans
 
 ),
 
@@ -125,9 +153,10 @@ said as (
         words,
         happened_at,
         is_first,
+        plan_id,
         said_amount_off as new_amount_off,
         said_percent_off as new_percent_off,
-        coalesce(said_plan_id, case when is_first then today_plan_id end) as new_plan_id,
+        new_coupon_ends_at,
         coalesce(
             said_price,
             case when takes_plan_terms then plan_price end,
@@ -145,7 +174,7 @@ said as (
             else said_interval_count
         end as new_interval_count,
         coalesce(said_quantity, case when is_first then coalesce(today_quantity, 1) end) as new_quantity
-    from with_plans
+    from judged_plans
 
 ),
 
@@ -220,8 +249,13 @@ final as (
         dated.billing_interval,
         dated.interval_count,
         dated.quantity,
-        dated.amount_off,
-        dated.percent_off,
+        {%- for column in ['amount_off', 'percent_off'] %}
+        {%- if 'coupon_ends_at' in carried %}
+        case when dated.coupon_ends_at > dated.happened_at then dated.{{ column }} end as {{ column }},
+        {%- else %}
+        dated.{{ column }},
+        {%- endif %}
+        {%- endfor %}
         accounts.currency,
         coalesce(dated.price_since, numbered.first_happened_at) as price_since,
         {{ business_date('coalesce(dated.price_since, numbered.first_happened_at)') }} as price_date,

@@ -58,8 +58,10 @@ final as (
         cast(reason as {{ type_string() }}) as reason,
         cast(plan_id as {{ type_string() }}) as plan,
         cast(mrr_at_pause as {{ type_money() }}) as mrr_at_pause,
+        -- a pause without an end is never due
         outcome = 'paused'
-        and expected_resume_date between {{ as_of_date() }} and {{ add_days(as_of_date(), 7) }} as is_due_within_7_days,
+        and coalesce(expected_resume_date between {{ as_of_date() }} and {{ add_days(as_of_date(), 7) }}, false)
+            as is_due_within_7_days,
         outcome = 'paused'
         and {{ days_between('paused_date', as_of_date()) }} > {{ var('pause_at_risk_after_days') }}
             as is_paused_too_long,
