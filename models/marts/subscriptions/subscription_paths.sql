@@ -131,7 +131,7 @@ final as (
         {{ ratio('live_subscriptions', 'subscriptions') }} as live_share,
         cast(days_lived as bigint) as days_lived,
         {{ ratio('days_lived', 'subscriptions') }} as mean_days_lived,
-        cast(mrr_days * 12 / 365 as {{ type_money() }}) as recurring_revenue,
+        {{ average_money('mrr_days * 12', '365') }} as recurring_revenue,
         cast(resumed_90_days_ago as bigint) as resumed_90_days_ago,
         cast(live_90_days_later as bigint) as live_90_days_later,
         {{ ratio('live_90_days_later', 'resumed_90_days_ago') }} as live_90_days_later_share
