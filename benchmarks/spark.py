@@ -1,19 +1,26 @@
-"""What the spine costs on a Spark cluster, by size. On demand: .venv/bin/python -m benchmarks.spark 200_000 1_000_000.
+"""What a refresh costs on a Spark cluster, by size. On demand:
 
-Starts a master and two workers of one core each, lands the plain shop of benchmarks.marts, builds `orders`,
-`order_items`, `customer_rfm` and `cohort_retention` with all that they read, and adds up what the executors report in
-Spark's event log: CPU, bytes shuffled, spilled and read, and the longest task beside the median of its stage (skew).
-CPU and bytes say what a larger cluster needs; seconds on a shared machine don't.
+    .venv/bin/python -m benchmarks.spark 100_000 300_000 1_000_000 [--all] [--results FILE.json]
+
+Starts a master and two workers of one core each, lands the plain shop of benchmarks.marts (ten orders a customer, three
+lines an order) and builds `orders`, `order_items`, `customer_rfm` and `cohort_retention` with all that they read, or
+with `--all` every mart. Adds up what the executors report in Spark's event log: CPU, bytes shuffled, spilled and read,
+the largest task's memory, and the longest task beside the median of its stage (skew); what the tables take on disk; and
+what the driver's process took, Python steps included. CPU and bytes say what a larger cluster needs; seconds on a
+shared machine don't. docs/scale.md reckons with them.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,6 +34,8 @@ from benchmarks.marts import AS_OF, write_shop
 from tests.engines.spark_cluster import spark_cluster
 
 MODELS = ("orders", "order_items", "customer_rfm", "cohort_retention")
+LAYOUT = {"spark_layout_from_rows": 0}
+"""Parts and buckets at every size, as the large ones have them."""
 GB = 1e9
 
 
@@ -38,6 +47,7 @@ class Cost:
     shuffled: float = 0.0
     spilled: float = 0.0
     read: float = 0.0
+    memory: float = 0.0
     stages: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     @property
@@ -65,6 +75,7 @@ def costs(events: Path, spans: list[tuple[str, float, float]]) -> dict[str, Cost
         cost.shuffled += metrics["Shuffle Write Metrics"]["Shuffle Bytes Written"]
         cost.spilled += metrics["Disk Bytes Spilled"]
         cost.read += metrics["Input Metrics"]["Bytes Read"]
+        cost.memory = max(cost.memory, metrics.get("Peak Execution Memory", 0))
         cost.stages[event["Stage ID"]].append(cpu)
     return found
 
@@ -75,8 +86,46 @@ def _events(folder: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def measure(orders: int, root: Path) -> dict[str, Cost]:
-    """Build the spine for a shop of so many orders; returns the cost by model."""
+@dataclass
+class Measured:
+    """A size's refresh: costs by model, bytes of the tables by schema, CPU seconds outside of the executors' tasks."""
+
+    orders: int
+    models: dict[str, Cost]
+    disk: dict[str, int]
+    driver_cpu: float
+    seconds: float
+
+    @property
+    def total(self) -> Cost:
+        """All models together."""
+        total = Cost()
+        for cost in self.models.values():
+            total.cpu += cost.cpu
+            total.shuffled += cost.shuffled
+            total.spilled += cost.spilled
+            total.read += cost.read
+            total.memory = max(total.memory, cost.memory)
+        return total
+
+    def row(self) -> dict[str, float]:
+        """What docs/scale.md needs of a size."""
+        total = self.total
+        return {
+            "orders": self.orders,
+            "executor CPU s": total.cpu,
+            "driver CPU s": self.driver_cpu,
+            "wall s": self.seconds,
+            "shuffled bytes an order": total.shuffled / self.orders,
+            "read bytes an order": total.read / self.orders,
+            "spilled GB": total.spilled / GB,
+            "largest task's memory, GB": total.memory / GB,
+            **{f"{name}, bytes an order": size / self.orders for name, size in sorted(self.disk.items())},
+        }
+
+
+def measure(orders: int, root: Path, every_mart: bool) -> Measured:
+    """Build the marts for a shop of so many orders."""
     raw, conf, events = root / "raw", root / "conf", root / "events"
     for folder in (raw, conf, events):
         folder.mkdir(parents=True)
@@ -86,6 +135,7 @@ def measure(orders: int, root: Path) -> dict[str, Cost]:
         "spark.eventLog.rolling.enabled false\n",
         encoding="utf-8",
     )
+    models = every_mart_name() if every_mart else MODELS
     with spark_cluster(root / "cluster", memory="2g") as master:
         environment = {
             **os.environ,
@@ -97,45 +147,63 @@ def measure(orders: int, root: Path) -> dict[str, Cost]:
             "RITORNO_BENCH_SPANS": str(root / "spans.json"),
         }
         code = "from tests.engines.shop import build_named; build_named()"
-        subprocess.run(
-            [sys.executable, "-c", code, str(raw), str(root / "home"), "spark", AS_OF.isoformat(), *MODELS],
-            env=environment,
-            check=True,
-        )
-    return costs(events, [tuple(span) for span in json.loads((root / "spans.json").read_text())])
+        given = ["files", str(raw), str(root / "home"), "spark", AS_OF.isoformat(), json.dumps(LAYOUT)]
+        began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-c", code, *given, *models], env=environment, check=True)
+        seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    spans = [tuple(span) for span in json.loads((root / "spans.json").read_text())]
+    disk = {path.name: _size(path) for path in (root / "home" / "spark").iterdir() if path.is_dir()}
+    disk["raw files"] = _size(raw)
+    driver = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Measured(orders, costs(events, spans), disk, driver, seconds)
 
 
-def main(sizes: list[int]) -> None:
+def every_mart_name() -> list[str]:
+    """The names of all marts."""
+    from tests.support import Project
+
+    nodes = Project.compile().manifest["nodes"].values()
+    return sorted(node["name"] for node in nodes if node["resource_type"] == "model" and node["schema"] == "marts")
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*.parquet"))
+
+
+def main(sizes: list[int], every_mart: bool, results: Path | None) -> None:
     """Measure each size and print the models beside each other."""
-    table = Table(title="the spine on a Spark cluster of two cores")
+    table = Table(title=f"{'every mart' if every_mart else 'the spine'} on a Spark cluster of two cores")
     table.add_column("model")
-    measured = []
+    measured: list[Measured] = []
     for orders in sizes:
         for what in ("CPU s", "shuffle GB", "spill GB", "skew"):
             table.add_column(f"{orders:,}\n{what}", justify="right")
         with tempfile.TemporaryDirectory(prefix="ritorno-spark-") as root:
-            measured.append(measure(orders, Path(root)))
-    last = measured[-1]
+            measured.append(measure(orders, Path(root), every_mart))
+        if results:  # a later size may be stopped
+            results.write_text(json.dumps([found.row() for found in measured], indent=1), encoding="utf-8")
+    last = measured[-1].models
     for name in sorted(last, key=lambda name: -last[name].cpu)[:25]:
-        table.add_row(name, *(cell for found in measured for cell in _cells(found[name])))
-    totals = [_total(found) for found in measured]
-    table.add_row("all", *(cell for total in totals for cell in _cells(total)), style="bold")
-    Console(width=160).print(table)
+        table.add_row(name, *(cell for found in measured for cell in _cells(found.models.get(name, Cost()))))
+    table.add_row("all", *(cell for found in measured for cell in _cells(found.total)), style="bold")
+    console = Console(width=160)
+    console.print(table)
+    sums = Table(title="by size")
+    for column in ("", *(f"{found.orders:,}" for found in measured)):
+        sums.add_column(column, justify="right" if column else "left")
+    for name in measured[-1].row():
+        sums.add_row(name, *(f"{found.row().get(name, 0):,.1f}" for found in measured))
+    console.print(sums)
 
 
 def _cells(cost: Cost) -> list[str]:
     return [f"{cost.cpu:.1f}", f"{cost.shuffled / GB:.3f}", f"{cost.spilled / GB:.2f}", f"{cost.skew:.1f}"]
 
 
-def _total(found: dict[str, Cost]) -> Cost:
-    total = Cost()
-    for cost in found.values():
-        total.cpu += cost.cpu
-        total.shuffled += cost.shuffled
-        total.spilled += cost.spilled
-        total.read += cost.read
-    return total
-
-
 if __name__ == "__main__":
-    main([int(size) for size in sys.argv[1:]] or [200_000, 1_000_000])
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("sizes", type=int, nargs="*", default=[100_000, 300_000, 1_000_000])
+    asked.add_argument("--all", action="store_true")
+    asked.add_argument("--results", type=Path)
+    told = asked.parse_args()
+    main(told.sizes, told.all, told.results)
