@@ -12,7 +12,19 @@
 {#- Whether single rows of a table can be deleted: an engine on plain files rebuilds the whole table every time. -#}
 {% macro can_delete_rows() -%}{{ return(adapter.dispatch('can_delete_rows', 'ritorno')()) }}{%- endmacro %}
 {% macro default__can_delete_rows() -%}{{ return(true) }}{%- endmacro %}
-{% macro spark__can_delete_rows() -%}{{ return(false) }}{%- endmacro %}
+{% macro spark__can_delete_rows() -%}{{ return(env_var('RITORNO_SPARK_FORMAT', 'parquet') in ('delta', 'iceberg')) }}{%- endmacro %}
+
+{#- Delete the rows of a table whose key is among those of another. Delta's delete knows no subquery: a merge does it. -#}
+{% macro delete_keys(relation, key, keys) -%}{{ return(adapter.dispatch('delete_keys', 'ritorno')(relation, key, keys)) }}{%- endmacro %}
+{% macro default__delete_keys(relation, key, keys) -%}
+delete from {{ relation }} where {{ key }} in (select {{ key }} from {{ keys }})
+{%- endmacro %}
+{% macro spark__delete_keys(relation, key, keys) -%}
+merge into {{ relation }} as kept
+using (select distinct {{ key }} from {{ keys }}) as gone
+on kept.{{ key }} = gone.{{ key }}
+when matched then delete
+{%- endmacro %}
 
 {#- dbt's own materialization `table` of the engine, from within another one. -#}
 {% macro materialize_table() -%}{{ return(adapter.dispatch('materialize_table', 'ritorno')()) }}{%- endmacro %}

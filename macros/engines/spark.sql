@@ -11,6 +11,61 @@ select
 {%- endfor %}
 {%- endmacro %}
 
+{#- How customers' tables lie: in buckets by hash of customer_key, one file each, so that what joins or windows by
+    customer needs no exchange. `ritorno` says how many (`spark_buckets`); none in a small shop, or without it. -#}
+{% macro spark__buckets_of(name) -%}
+{%- set buckets = env_var('RITORNO_SPARK_BUCKETS', '0') | int -%}
+{{ return(buckets if buckets > 1 and name in ritorno.customer_tables() else 0) }}
+{%- endmacro %}
+
+{#- The tables whose grain begins with the customer; a test holds the list against their descriptions. -#}
+{% macro customer_tables() -%}
+{{- return([
+    'channel_engagement', 'customer_nps', 'customer_preferences', 'customer_recommendations', 'customer_rfm',
+    'customer_value', 'customers', 'int_care__customers', 'int_channels__customers', 'int_consent__grants',
+    'int_consent__reachable', 'int_customers__first_category', 'int_customers__order_days',
+    'int_customers__order_totals', 'int_engagement__interaction_days', 'int_identity__customers',
+    'int_lifecycle__lines', 'int_lifecycle__points', 'int_nps__customers', 'int_preferences__customers',
+    'int_products__candidates', 'int_products__customer_products', 'int_products__last_bought',
+    'int_products__purchases', 'int_rates__customer_periods', 'int_rates__customers', 'int_rates__memberships',
+    'int_rates__spells', 'int_referrals__customers', 'int_referrals__newcomers', 'int_reviews__customers',
+    'int_subscriptions__customers', 'int_subscriptions__live_spans', 'int_value__order_days', 'int_value__summary',
+    'lifecycle_history', 'subscription_candidates',
+]) -}}
+{%- endmacro %}
+
+{#- dbt's own, and the buckets. Rows go to tasks by the same hash that makes buckets, so each task writes one file; else
+    every task would write into every bucket. -#}
+{% macro spark__create_table_as(temporary, relation, compiled_code, language='sql') -%}
+{%- if temporary -%}
+    {{ create_temporary_view(relation, compiled_code) }}
+{%- else -%}
+    {%- set format = config.get('file_format') or env_var('RITORNO_SPARK_FORMAT', 'parquet') -%}
+    {%- set buckets = ritorno.spark__buckets_of(relation.identifier) | int -%}
+    {%- if config.get('contract').enforced -%}
+        {{ get_assert_columns_equivalent(compiled_code) }}
+        {%- set compiled_code = get_select_subquery(compiled_code) -%}
+    {%- endif %}
+    create {{ 'or replace ' if format in ('delta', 'iceberg') }}table {{ relation }}
+    using {{ format }}
+    {{ ritorno.spark__clustered(format, buckets) if buckets }}
+    as
+    {%- if buckets %}
+    select /*+ repartition({{ buckets }}, customer_key) */ * from (
+        {{ compiled_code }}
+    ) as unclustered
+    {%- else %}
+    {{ compiled_code }}
+    {%- endif %}
+{%- endif -%}
+{%- endmacro %}
+{% macro spark__clustered(format, buckets) -%}
+{%- if format == 'iceberg' -%}partitioned by (bucket({{ buckets }}, customer_key))
+{%- elif format == 'delta' -%}cluster by (customer_key)
+{%- else -%}clustered by (customer_key) into {{ buckets }} buckets
+{%- endif -%}
+{%- endmacro %}
+
 {#- a key of several columns is written in YAML, with `cast(… as varchar)` -#}
 {% macro spark__test_unique(model, column_name) -%}
 {{ return(dbt.default__test_unique(model, column_name | replace('as varchar)', 'as string)'))) }}

@@ -11,9 +11,9 @@
     {%- set columns = adapter.get_columns_in_relation(existing) | map(attribute='quoted') | join(', ') -%}
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
-    {#- one transaction: whoever is killed here leaves the table as it was -#}
+    {#- one transaction: whoever is killed here leaves the table as it was (at Spark two: the next run deletes again) -#}
     {% call statement('delete') -%}
-        delete from {{ existing }} where {{ key }} in (select {{ key }} from {{ touched }})
+        {{ delete_keys(existing, key, touched) }}
     {%- endcall %}
     {% call statement('main') -%}
         insert into {{ existing }} ({{ columns }})

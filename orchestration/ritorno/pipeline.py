@@ -90,7 +90,7 @@ def make_request(
         forget=tuple(forget),
         backdate=backdate,
         accept_drift=_accepts_drift() if accept_drift is None else accept_drift,
-        engine=make_engine(engine, home=home.root),
+        engine=make_engine(engine, home=home.root, policy=policy.values),
         full=full,
     )
 

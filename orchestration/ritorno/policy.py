@@ -245,6 +245,11 @@ class PolicyValues(BaseModel):
     incremental_from_orders: dict[Literal["duckdb", "postgres"], Annotated[int, Field(ge=0)]]
     incremental_max_share: Share
 
+    spark_table_format: Literal["parquet", "delta", "iceberg"]
+    spark_landing_parts: Literal["month", "day", "none"]
+    spark_layout_from_rows: Annotated[int, Field(ge=0)]
+    spark_buckets: Literal["auto"] | Annotated[int, Field(ge=0, le=100_000)]
+
     online_retail_currency: Currency
     online_retail_timezone: Zone
     online_retail_fee_codes: list[str]

@@ -21,7 +21,7 @@ ODD = [
 """What people type into date, number and other columns, and what one of the engines is known to read as more."""
 
 
-LENIENT = '{"quarantine_limit": 0.9}'  # most of the odd rows are unreadable on purpose
+LENIENT: Mapping[str, Any] = {"quarantine_limit": 0.9}  # most of the odd rows are unreadable on purpose
 
 
 def dirty_shop(folder: Path) -> Path:
@@ -42,17 +42,25 @@ def dirty_shop(folder: Path) -> Path:
     return raw
 
 
-def refreshed(raw: Path, home: Path, engine: str) -> Path:
+def refreshed(raw: Path, home: Path, engine: str, policy: Mapping[str, Any] = LENIENT) -> Path:
     """Refresh a new home on an engine; returns the file that it published."""
     command = ["refresh", "--raw", str(raw), "--as-of", END.isoformat(), "--home", str(home), "--engine", engine]
-    _run("from ritorno.cli import main; main()", *command, "--vars", LENIENT)
+    _run("from ritorno.cli import main; main()", *command, "--vars", json.dumps(policy))
     return home / "published" / "ritorno.duckdb"
 
 
-def built(raw: Path, home: Path, engine: str, models: Sequence[str], as_of: date = END) -> Path:
+def built(
+    raw: Path,
+    home: Path,
+    engine: str,
+    models: Sequence[str],
+    as_of: date = END,
+    policy: Mapping[str, Any] = LENIENT,
+    system: str = "files",
+) -> Path:
     """Build some models on an engine, with all that they read and no checks; returns the home's warehouse."""
     code = "from tests.engines.shop import build_named; build_named()"
-    _run(code, str(raw), str(home), engine, as_of.isoformat(), *models)
+    _run(code, system, str(raw), str(home), engine, as_of.isoformat(), json.dumps(policy), *models)
     return home / "warehouse.duckdb"
 
 
@@ -63,16 +71,17 @@ def _run(code: str, *arguments: str) -> None:
 
 
 def build_named() -> None:
-    """What `built` starts: raw folder, home, engine, as-of day and models are the command line's."""
+    """What `built` starts: system, raw files, home, engine, as-of day, policy and models are the command line's."""
     from ritorno import pipeline, snapshots
     from ritorno.dbt import stages
     from ritorno.home import Home
     from ritorno.session import Run, active
 
-    raw, root, engine, as_of, *models = sys.argv[1:]
+    system, raw, root, engine, as_of, policy, *models = sys.argv[1:]
     home = Home(Path(root)).ensure()
     os.environ["RITORNO_HOME"] = root
-    run = Run(pipeline.make_request(home=home, as_of=as_of, raw=raw, overrides=LENIENT, engine=engine))
+    sources = {system: raw}
+    run = Run(pipeline.make_request(home=home, as_of=as_of, sources=sources, overrides=policy, engine=engine))
     with run.recorded(), active(run):
         manifest = run.dbt.parsed and run.dbt.manifest()
         pipeline.land(run)

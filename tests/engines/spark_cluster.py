@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,6 +61,64 @@ def spark_cluster(folder: Path, workers: int = 2, memory: str = "1g") -> Iterato
                 process.wait(timeout=10)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+@contextmanager
+def connect_server(folder: Path, master: str, settings: Mapping[str, str]) -> Iterator[str]:
+    """A Spark Connect server whose executors are a cluster's; its address for RITORNO_SPARK_REMOTE."""
+    port = _free_port()
+    given = {**settings, "spark.connect.grpc.binding.port": str(port)}
+    with _server(folder, "org.apache.spark.sql.connect.service.SparkConnectServer", master, given, port):
+        yield f"sc://127.0.0.1:{port}"
+
+
+@contextmanager
+def thrift_server(folder: Path, master: str, settings: Mapping[str, str]) -> Iterator[str]:
+    """A Spark Thrift server whose executors are a cluster's; its address for RITORNO_SPARK_THRIFT."""
+    port = _free_port()
+    hive = ["hive.server2.thrift.port", "hive.server2.thrift.bind.host", "hive.server2.authentication"]
+    given = [f"{name}={value}" for name, value in zip(hive, [str(port), "127.0.0.1", "NOSASL"], strict=True)]
+    name = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
+    with _server(folder, name, master, settings, port, [part for told in given for part in ("--hiveconf", told)]):
+        yield f"127.0.0.1:{port}"
+
+
+@contextmanager
+def _server(
+    folder: Path, name: str, master: str, settings: Mapping[str, str], port: int, arguments: Sequence[str] = ()
+) -> Iterator[None]:
+    import pyspark
+
+    folder.mkdir(parents=True, exist_ok=True)
+    told = {**settings, "spark.master": master}
+    command = [
+        *(str(Path(str(pyspark.__file__)).parent / "bin" / "spark-submit"), "--class", name),
+        *(part for key, value in told.items() for part in ("--conf", f"{key}={value}")),
+        *("spark-internal", *arguments),
+    ]
+    log = folder / "server.log"
+    environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1"}
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
+    try:
+        end = time.monotonic() + START_SECONDS
+        while not _answers(port):
+            if time.monotonic() > end or process.poll() is not None:
+                raise RuntimeError(f"no Spark server: {log.read_text(errors='replace')[-2000:]}")
+            time.sleep(0.2)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as asked:
+        asked.settimeout(1)
+        return asked.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _wait_for_workers(log: Path, running: list[subprocess.Popen[bytes]], workers: int) -> None:

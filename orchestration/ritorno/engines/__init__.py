@@ -88,8 +88,10 @@ class Embedded:
         """Nothing: BI reads the published file."""
 
 
-def make_engine(name: str = "", url: str = "", home: Path | None = None) -> Engine:
-    """The engine of a run: by name, else RITORNO_ENGINE, else embedded DuckDB.
+def make_engine(
+    name: str = "", url: str = "", home: Path | None = None, policy: Mapping[str, Any] | None = None
+) -> Engine:
+    """The engine of a run: by name, else RITORNO_ENGINE, else embedded DuckDB. The policy says how tables stand there.
 
     Raises:
         UnusableInput: no such engine, or its address is missing.
@@ -108,6 +110,7 @@ def make_engine(name: str = "", url: str = "", home: Path | None = None) -> Engi
         return Postgres(Server.from_url(address))
     if chosen == "spark":
         from ritorno.engines.spark import Spark
+        from ritorno.engines.spark_layout import Layout
 
-        return Spark(home)
+        return Spark(home, Layout.of(policy or {}))
     raise UnusableInput(f"--engine {chosen}: no such engine; there are {', '.join(NAMES)}")

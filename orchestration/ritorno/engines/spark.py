@@ -1,8 +1,9 @@
 """Tables between the home's DuckDB file and Spark, as Parquet files.
 
 dbt's SQL runs in a Spark session inside this process (dbt-spark's method `session`), which starts one JVM for the whole
-refresh; its executors are threads of that JVM (`local[*]`) or a cluster's. Both engines read and write Parquet, so a
-table goes over as files: DuckDB writes what Spark then has as a table, and reads the files of what Spark wrote.
+refresh, its executors threads of that JVM (`local[*]`) or a cluster's; or at a Spark Connect or Thrift server, without
+a JVM here. Both engines read and write Parquet, so a table goes over as files: DuckDB writes what Spark then has as a
+table, and reads the files of what Spark wrote.
 """
 
 from __future__ import annotations
@@ -15,20 +16,21 @@ import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import duckdb
 import jinja2
 import yaml
 
 from ritorno import sql
-from ritorno.engines import Table
+from ritorno.engines import Table, spark_layout
+from ritorno.engines.spark_files import ArrowFiles, Files, HadoopFiles, local_path
+from ritorno.engines.spark_layout import Layout
 from ritorno.errors import RitornoError, UnusableInput
 from ritorno.home import PROJECT_ROOT
 
@@ -55,6 +57,24 @@ _TYPES = {
     "TIMESTAMP WITH TIME ZONE": "timestamp",
     "BLOB": "binary",
 }
+_FORMATS = {
+    "delta": {
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    },
+    "iceberg": {
+        "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
+        "spark.sql.catalog.spark_catalog": "org.apache.iceberg.spark.SparkSessionCatalog",
+        "spark.sql.catalog.spark_catalog.type": "hive",
+    },
+}
+"""What a session of ours needs for a table format; a server has it in its own settings."""
+_JARS = {
+    "delta": "io.delta:delta-spark_2.13, by spark.jars.packages in spark-defaults.conf",
+    "iceberg": "org.apache.iceberg:iceberg-spark-runtime, by spark.jars.packages in spark-defaults.conf",
+}
+_SMALL = 256 << 20
+"""Bytes of a table that are copied from here rather than by the cluster."""
 _DUCKDB_TYPES = {"string": "varchar", "int": "integer", "binary": "blob", "timestamp_ntz": "timestamp"}
 
 
@@ -80,10 +100,10 @@ def _sent_column(name: str, duckdb_type: str) -> str:
     return f"cast({quoted} as {_DUCKDB_TYPES.get(spark_type, spark_type)}) as {quoted}"
 
 
-def settings(home: Path | None) -> dict[str, str]:
-    """The session's settings: those of the target `spark` in profiles.yml, which is what plain dbt takes."""
+def settings(home: Path | None, target: str = "spark") -> dict[str, str]:
+    """The session's settings: those of a Spark target in profiles.yml, which is what plain dbt takes."""
     profile = yaml.safe_load((PROJECT_ROOT / "profiles.yml").read_text(encoding="utf-8"))
-    given = profile["ritorno"]["outputs"]["spark"]["server_side_parameters"]
+    given = profile["ritorno"]["outputs"][target]["server_side_parameters"]
     known = {**os.environ, **({"RITORNO_HOME": str(home)} if home else {})}
 
     def env_var(name: str, default: str = "") -> str:
@@ -95,46 +115,67 @@ def settings(home: Path | None) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Spark:
-    """The engine: dbt's SQL in a Spark session of this process, the rest of the refresh in the home.
+    """The engine: dbt's SQL at Spark, the rest of the refresh in the home.
+
+    Spark is a session of this process (its executors threads of one JVM, or a cluster's), a Spark Connect server
+    (RITORNO_SPARK_REMOTE) or a Thrift server (RITORNO_SPARK_THRIFT).
 
     Attributes:
         home: the folder below which Spark keeps its tables and what it knows of them, unless told otherwise.
+        layout: how tables are laid out.
+        environment: what profiles.yml and the macros read; the number of buckets is known when the raw tables are.
     """
 
     home: Path | None = None
+    layout: Layout = field(default_factory=Layout)
     name: str = "spark"
-    environment: Mapping[str, str] = field(default_factory=lambda: {"RITORNO_ENGINE": "spark"})
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.environment.update(
+            RITORNO_ENGINE=self.name, RITORNO_TARGET=self.target, RITORNO_SPARK_FORMAT=self.layout.table_format
+        )
+
+    @property
+    def target(self) -> str:
+        """The target in profiles.yml: which way Spark is reached."""
+        if os.environ.get("RITORNO_SPARK_REMOTE"):
+            return "spark_connect"
+        return "spark_thrift" if os.environ.get("RITORNO_SPARK_THRIFT") else "spark"
 
     @cached_property
     def session(self) -> Any:  # noqa: ANN401  pyspark is an extra
         """The session that dbt takes too, started with the first table that is sent.
 
         Raises:
-            UnusableInput: Spark isn't installed.
+            UnusableInput: Spark isn't installed, or another machine's folder for the tables isn't named.
             RitornoError: the session can't be started.
         """
         try:
             from pyspark.sql import SparkSession
         except ImportError as error:
             raise UnusableInput("--engine spark needs pyspark and dbt-spark: make spark") from error
-        if not (os.environ.get("JAVA_HOME") or shutil.which("java")):
+        if self.target == "spark" and not (os.environ.get("JAVA_HOME") or shutil.which("java")):
             raise UnusableInput("--engine spark needs Java 17 or later: apt-get install openjdk-17-jre-headless")
-        chosen = settings(self.home)
+        chosen = settings(self.home, self.target)
+        if self.target == "spark":
+            chosen |= _FORMATS.get(self.layout.table_format, {})
         builder = SparkSession.builder
         for name, value in chosen.items():
             builder = builder.config(name, value)
-        if self.home and not os.environ.get("RITORNO_SPARK_WAREHOUSE"):
+        if self.target == "spark" and self.home and not os.environ.get("RITORNO_SPARK_WAREHOUSE"):
             self._forget_unknown(chosen["spark.sql.catalogImplementation"])
+        where = os.environ.get("RITORNO_SPARK_REMOTE") or chosen["spark.master"]
         log = (self.home or Path(tempfile.gettempdir())) / "logs" / "spark.log"
         try:
             with _stderr_to(log), warnings.catch_warnings():
-                warnings.simplefilter("ignore", FutureWarning)  # it knows no pandas 3, and is handed none
+                warnings.simplefilter("ignore")  # it knows no pandas 3, and is handed none; settings of the server's
                 session = builder.getOrCreate()
+                session.sql("select 1").collect()
         except Exception as error:
-            raise RitornoError(
-                f"Spark at {chosen['spark.master']} can't be used: {_first_line(error)}; see {log}"
-            ) from error
-        session.sparkContext.setLogLevel("ERROR")
+            raise RitornoError(f"Spark at {where} can't be used: {_first_line(error)}; see {log}") from error
+        if self.target == "spark":
+            session.sparkContext.setLogLevel("ERROR")
         for name in ("py4j", "SQLQueryContextLogger", "DataFrameQueryContextLogger"):  # dbt tells what went wrong
             logging.getLogger(name).setLevel(logging.CRITICAL)
         return session
@@ -145,38 +186,148 @@ class Spark:
             for folder in (self.home / "spark").glob("*.db"):
                 shutil.rmtree(folder)
 
-    @property
+    @cached_property
+    def _server(self) -> Any:  # noqa: ANN401  PyHive is an extra
+        """A connection to the Thrift server.
+
+        Raises:
+            UnusableInput: PyHive isn't installed, or the address is none.
+            RitornoError: nobody answers.
+        """
+        address = os.environ["RITORNO_SPARK_THRIFT"]
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdigit():
+            raise UnusableInput(f"RITORNO_SPARK_THRIFT={address}: want host:port, such as spark.example.com:10000")
+        try:
+            from pyhive import hive
+        except ImportError as error:
+            raise UnusableInput("RITORNO_SPARK_THRIFT needs PyHive: make spark") from error
+        auth = os.environ.get("RITORNO_SPARK_AUTH") or "NOSASL"
+        try:
+            return hive.connect(
+                host=host,
+                port=int(port),
+                username=os.environ.get("RITORNO_SPARK_USER") or "ritorno",
+                password=os.environ.get("RITORNO_SPARK_PASSWORD") or None,
+                auth=auth,
+                configuration=settings(self.home, self.target),
+            )
+        except Exception as error:
+            raise RitornoError(f"Spark's Thrift server at {address} can't be used: {_first_line(error)}") from error
+
+    @cached_property
+    def _ready(self) -> bool:
+        """Once before the first statement: dbt keeps our setting of ANSI, and the cluster has the tables' format.
+
+        Raises:
+            UnusableInput: it hasn't.
+        """
+        _keep_ansi()
+        wanted = self.layout.table_format
+        if wanted != "parquet":
+            probe = "ritorno_probe"
+            try:
+                self._run(f"create schema if not exists {probe}")
+                self._run(f"drop table if exists {probe}.format")
+                self._run(f"create table {probe}.format using {wanted} as select 1 as one")
+                self._run(f"drop schema {probe} cascade")
+            except Exception as error:
+                raise UnusableInput(
+                    f"policy var spark_table_format: {wanted}, but this Spark can't write it: {_first_line(error)}. "
+                    f"Give it {wanted}'s jar for its version ({_JARS[wanted]}), or say spark_table_format: parquet"
+                ) from error
+        return True
+
+    def _run(self, statement: str) -> list[tuple[Any, ...]]:
+        """A statement's rows."""
+        if self.target == "spark_thrift":
+            with closing(self._server.cursor()) as cursor:
+                cursor.execute(statement)
+                return [tuple(row) for row in cursor.fetchall()] if cursor.description else []
+        return [tuple(row) for row in self.session.sql(statement).collect()]
+
+    def _ask(self, statement: str) -> list[tuple[Any, ...]]:
+        return self._run(statement) if self._ready else []
+
+    @cached_property
+    def _files(self) -> Files:
+        return HadoopFiles(self.session) if self.target == "spark" else ArrowFiles()
+
+    @cached_property
     def warehouse(self) -> str:
-        """Where the tables stand, as a URL."""
-        return str(self.session.conf.get("spark.sql.warehouse.dir")).rstrip("/")
+        """Where the tables stand, as a URL.
+
+        Raises:
+            UnusableInput: they stand on other machines, and nobody says where.
+        """
+        if self.target == "spark":
+            return str(self.session.conf.get("spark.sql.warehouse.dir")).rstrip("/")
+        place = os.environ.get("RITORNO_SPARK_WAREHOUSE", "").rstrip("/")
+        if not place:
+            raise UnusableInput(
+                "a Connect or Thrift server needs RITORNO_SPARK_WAREHOUSE: a folder or URL that this machine and the "
+                "cluster both reach; raw tables and published marts go there"
+            )
+        return place
 
     def send(self, warehouse: duckdb.DuckDBPyConnection, tables: Sequence[Table], scratch: Path) -> None:
-        """See Engine."""
+        """See Engine. Files of parts that didn't change stay."""
+        raw_rows = 0
         for schema, name in tables:
             described = sql.column_types(warehouse, schema, name)
             selected = ", ".join(_sent_column(column, type_) for column, type_ in described.items())
-            columns = ", ".join(f"`{column}` {column_type(type_)}" for column, type_ in described.items())
-            place = f"{self.warehouse}/{_EXCHANGE}/{schema}/{name}"
+            columns = [(column, column_type(type_)) for column, type_ in described.items()]
+            shape = spark_layout.shape(warehouse, schema, name, selected, columns, self.layout)
+            self._send_files(warehouse, f"{sql.name(schema)}.{sql.name(name)}", f"{schema}/{name}", shape, scratch)
+            self._declare(schema, name, shape)
+            raw_rows += shape.rows if schema == "raw" else 0
+        if any(schema == "raw" for schema, _ in tables):
+            partitions = int(os.environ.get("RITORNO_SPARK_PARTITIONS") or 8)
+            self.environment["RITORNO_SPARK_BUCKETS"] = str(self.layout.buckets_for(raw_rows, partitions))
+
+    def _send_files(
+        self, warehouse: duckdb.DuckDBPyConnection, table: str, name: str, shape: spark_layout.Shape, scratch: Path
+    ) -> None:
+        record, place = f"{self.warehouse}/{_EXCHANGE}/_records/{name}.json", f"{self.warehouse}/{_EXCHANGE}/{name}"
+        changes = shape.changes(self._files.read(record))
+        if not changes:
+            return
+        self._files.delete(record)  # whoever is killed from here on sends everything
+        if changes.anew:
+            self._files.delete(place)
+        for part in changes.removed:
+            self._files.delete(_place_of(place, part))
+        for part in changes.written:
             with _scratch_folder(scratch) as folder:
-                file = folder / f"{uuid.uuid4().hex}.parquet"
-                warehouse.execute(
-                    f"copy (select {selected} from {sql.name(schema)}.{sql.name(name)}) "
-                    f"to {sql.text(str(file))} (format parquet, compression zstd)"
-                )
-                self._upload(file, place)
-            self.session.sql(f"create schema if not exists `{schema}`")
-            self.session.sql(f"drop table if exists `{schema}`.`{name}`")
-            self.session.sql(f"create table `{schema}`.`{name}` ({columns}) using parquet location '{place}'")
+                spark_layout.write(warehouse, table, shape, part, str(folder / "files"))
+                self._files.upload(folder / "files", _place_of(place, part))
+        self._files.write(record, shape.record())
+
+    def _declare(self, schema: str, name: str, shape: spark_layout.Shape) -> None:
+        """Have Spark know the table anew, which also forgets what it remembered of its files."""
+        columns = ", ".join(f"`{column}` {type_}" for column, type_ in shape.columns)
+        self._ask(f"create schema if not exists `{schema}`")
+        self._ask(f"drop table if exists `{schema}`.`{name}`")
+        place = f"{self.warehouse}/{_EXCHANGE}/{schema}/{name}"
+        if shape.part is None:
+            self._ask(f"create table `{schema}`.`{name}` ({columns}) using parquet location '{place}'")
+            return
+        self._ask(
+            f"create table `{schema}`.`{name}` ({columns}, {spark_layout.PART} date) using parquet "
+            f"partitioned by ({spark_layout.PART}) location '{place}'"
+        )
+        self._ask(f"alter table `{schema}`.`{name}` recover partitions")
 
     def fetch(self, warehouse: duckdb.DuckDBPyConnection, tables: Sequence[Table], scratch: Path) -> None:
         """See Engine."""
         for schema, name in tables:
             warehouse.execute(f"create schema if not exists {sql.name(schema)}")
             table = f"{sql.name(schema)}.{sql.name(name)}"
-            columns = self._columns(schema, name)
+            known = self._described(schema, name)
+            columns = {column: _DUCKDB_TYPES.get(type_, type_) for column, type_ in known.columns.items()}
             listed = ", ".join(f"{sql.name(column)} {type_}" for column, type_ in columns.items())
             warehouse.execute(f"create or replace table {table} ({listed})")
-            with self._files(schema, name, scratch) as files:
+            with self._fetched(schema, name, known, scratch) as files:
                 if not files:
                     continue
                 selected = ", ".join(f"cast({sql.name(column)} as {type_})" for column, type_ in columns.items())
@@ -185,12 +336,12 @@ class Spark:
 
     def count(self, warehouse: duckdb.DuckDBPyConnection, tables: Sequence[Table]) -> dict[Table, int]:
         """See Engine."""
-        catalog = self._catalog
+        schemas = {str(row[0]) for row in self._ask("show schemas")}
         existing: set[Table] = set()
-        for schema in {schema for schema, _ in tables}:
-            if catalog.databaseExists(schema):
-                every = set(_strings(catalog.listTables(schema)))
-                existing |= {(schema, name) for name in every - set(_strings(catalog.listViews(schema, "*")))}
+        for schema in {schema for schema, _ in tables} & schemas:
+            every = {str(row[1]) for row in self._ask(f"show tables in `{schema}`")}
+            views = {str(row[1]) for row in self._ask(f"show views in `{schema}`")}
+            existing |= {(schema, name) for name in every - views}
         found = [table for table in tables if table in existing]
         if not found:
             return {}
@@ -198,95 +349,113 @@ class Spark:
             f"select {number} as number, count(*) as row_count from `{schema}`.`{name}`"
             for number, (schema, name) in enumerate(found)
         )
-        return {found[row["number"]]: int(row["row_count"]) for row in self.session.sql(counted).collect()}
+        return {found[int(number)]: int(rows) for number, rows in self._ask(counted)}
 
     def rows(self, warehouse: Path, statement: str) -> list[tuple[Any, ...]]:
         """See Engine."""
-        return [tuple(row) for row in self.session.sql(statement.rstrip().rstrip(";")).collect()]
+        return self._ask(statement.rstrip().rstrip(";"))
 
     def publish(self, tables: Sequence[Table], run_id: str, as_of: date) -> None:
-        """Copy the marts' files into a folder of the run, then point the views of schema `published` there.
+        """Copy the marts' rows into a folder of the run, then point the views of schema `published` there.
 
         Spark has no transaction over several tables: each view is switched at once, all of them within seconds, and
         `published_run_id` tells whom a row belongs to. The run before stays for who is reading it.
         """
         root = f"{self.warehouse}/_{PUBLISHED}"
         for schema, name in tables:
-            self._copy_within(self._location(schema, name), f"{root}/{run_id}/{name}")
-        self.session.sql(f"create schema if not exists `{PUBLISHED}`")
+            self._copy_rows(schema, name, f"{root}/{run_id}/{name}")
+        self._ask(f"create schema if not exists `{PUBLISHED}`")
         for _, name in tables:
-            self.session.sql(
+            self._ask(
                 f"create or replace view `{PUBLISHED}`.`{name}` as select *, '{run_id}' as published_run_id, "
                 f"date '{as_of.isoformat()}' as published_as_of from parquet.`{root}/{run_id}/{name}`"
             )
-        files = self._filesystem(root)
-        runs = sorted(
-            files.listStatus(self._path(root)), key=lambda run: (run.getModificationTime(), run.getPath().getName())
-        )
-        for run in runs[:-2]:
-            files.delete(run.getPath(), True)
+        for run in self._files.children(root)[:-2]:
+            self._files.delete(run)
 
-    # --- the catalog and the file system behind it, through the JVM
+    def _copy_rows(self, schema: str, name: str, place: str) -> None:
+        """A small table's files are copied from here, which starts no job; others are written by the cluster.
 
-    @property
-    def _jvm(self) -> Any:  # noqa: ANN401
-        return self.session.sparkContext._jvm
+        So are empty tables in buckets: they have no file, and a view on no file no columns.
+        """
+        known = self._described(schema, name)
+        files = self._files
+        if isinstance(files, HadoopFiles) and known.is_plain and 0 < files.size(known.location) < _SMALL:
+            files.copy(known.location, place)
+            return
+        self._write_to(schema, name, place)
 
-    @property
-    def _catalog(self) -> Any:  # noqa: ANN401
-        return self.session._jsparkSession.sharedState().externalCatalog()
+    def _write_to(self, schema: str, name: str, place: str) -> None:
+        self._ask(f"insert overwrite directory '{place}' using parquet select * from `{schema}`.`{name}`")
 
-    def _path(self, url: str) -> Any:  # noqa: ANN401
-        return self._jvm.org.apache.hadoop.fs.Path(url)
-
-    def _filesystem(self, url: str) -> Any:  # noqa: ANN401
-        return self._path(url).getFileSystem(self.session._jsparkSession.sessionState().newHadoopConf())
-
-    def _location(self, schema: str, name: str) -> str:
-        return str(self._catalog.getTable(schema, name).location().toString())
-
-    def _columns(self, schema: str, name: str) -> dict[str, str]:
-        """The columns of a Spark table with DuckDB's types."""
-        columns = self.session.table(f"`{schema}`.`{name}`").schema.fields
-        types = {column.name: str(column.dataType.simpleString()) for column in columns}
-        return {column: _DUCKDB_TYPES.get(type_, type_) for column, type_ in types.items()}
-
-    def _upload(self, file: Path, place: str) -> None:
-        """Put a file into an otherwise empty folder of the warehouse."""
-        files, folder = self._filesystem(place), self._path(place)
-        files.delete(folder, True)
-        files.mkdirs(folder)
-        files.copyFromLocalFile(True, True, self._path(file.as_uri()), folder)
-
-    def _copy_within(self, source: str, place: str) -> None:
-        util = self._jvm.org.apache.hadoop.fs.FileUtil
-        files = self._filesystem(place)
-        files.mkdirs(self._path(place).getParent())
-        configuration = self.session._jsparkSession.sessionState().newHadoopConf()
-        util.copy(self._filesystem(source), self._path(source), files, self._path(place), False, configuration)
+    def _described(self, schema: str, name: str) -> _Described:
+        return _Described.of(self._ask(f"describe table extended `{schema}`.`{name}`"))
 
     @contextmanager
-    def _files(self, schema: str, name: str, scratch: Path) -> Iterator[list[Path]]:
+    def _fetched(self, schema: str, name: str, known: _Described, scratch: Path) -> Iterator[list[Path]]:
         """The Parquet files of a table, on this machine."""
-        described = self._catalog.getTable(schema, name)
-        provider = described.provider().get() if described.provider().isDefined() else "hive"
-        place = str(described.location().toString())
-        if provider == "parquet" and described.partitionColumnNames().isEmpty():
-            if urlsplit(place).scheme in ("", "file"):
-                yield _parquet_files(Path(unquote(urlsplit(place).path)))
+        if known.is_plain:
+            here = local_path(known.location)
+            if here is not None and here.is_dir():
+                yield _parquet_files(here)
                 return
             with _scratch_folder(scratch) as folder:
-                self._filesystem(place).copyToLocalFile(self._path(place), self._path((folder / "files").as_uri()))
+                self._files.download(known.location, folder / "files")
                 yield _parquet_files(folder / "files")
             return
         written = f"{self.warehouse}/{_EXCHANGE}/_fetched/{uuid.uuid4().hex}"
-        self.session.table(f"`{schema}`.`{name}`").write.parquet(written)
+        self._write_to(schema, name, written)
         try:
             with _scratch_folder(scratch) as folder:
-                self._filesystem(written).copyToLocalFile(self._path(written), self._path((folder / "files").as_uri()))
+                self._files.download(written, folder / "files")
                 yield _parquet_files(folder / "files")
         finally:
-            self._filesystem(written).delete(self._path(written), True)
+            self._files.delete(written)
+
+
+@dataclass(frozen=True)
+class _Described:
+    """What Spark says of a table."""
+
+    columns: Mapping[str, str]
+    provider: str
+    location: str
+    is_partitioned: bool
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all of its rows and nothing else stand in the Parquet files of its folder."""
+        return self.provider == "parquet" and not self.is_partitioned
+
+    @classmethod
+    def of(cls, rows: Sequence[tuple[Any, ...]]) -> _Described:
+        """From the rows of `describe table extended`."""
+        names = [str(row[0]) for row in rows]
+        end = next(place for place, name in enumerate(names) if name == "" or name.startswith("# "))
+        facts = {str(row[0]): str(row[1]) for row in rows[end:]}
+        columns = {str(row[0]): str(row[1]) for row in rows[:end]}
+        partitioned = "# Partition Information" in names or "# Partitioning" in names
+        return cls(columns, facts.get("Provider", "").lower(), facts.get("Location", ""), partitioned)
+
+
+def _place_of(place: str, part: str) -> str:
+    return f"{place}/{spark_layout.PART}={part}" if part != spark_layout.ONE else place
+
+
+def _keep_ansi() -> None:
+    """dbt-spark switches `spark.sql.ansi.enabled` off, whatever the profile says: an overflow would become a null."""
+    from dbt.adapters.spark.connections import SparkCredentials
+
+    decided = SparkCredentials.__post_init__
+    if getattr(decided, "keeps_ansi", False):
+        return
+
+    def __post_init__(credentials: Any) -> None:  # noqa: ANN401, N807
+        decided(credentials)
+        credentials.server_side_parameters["spark.sql.ansi.enabled"] = "true"
+
+    __post_init__.keeps_ansi = True  # type: ignore[attr-defined]
+    SparkCredentials.__post_init__ = __post_init__
 
 
 @contextmanager
@@ -306,10 +475,6 @@ def _stderr_to(file: Path) -> Iterator[None]:
 
 def _parquet_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.parquet") if not path.name.startswith(("_", ".")))
-
-
-def _strings(names: Any) -> list[str]:  # noqa: ANN401  a Scala Seq
-    return [str(names.apply(place)) for place in range(names.size())]
 
 
 def _first_line(error: BaseException) -> str:
