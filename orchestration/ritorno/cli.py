@@ -28,6 +28,12 @@ app = typer.Typer(
 
 segments = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Look at segments and at their edits.")
 app.add_typer(segments, name="segment")
+state = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="The state that several homes share in PostgreSQL (RITORNO_STATE_URL): who has it, and what if he is lost.",
+)
+app.add_typer(state, name="state")
 
 HomeOption = Annotated[
     Path | None,
@@ -300,6 +306,58 @@ def erase(
     from ritorno.privacy import terminal
 
     raise typer.Exit(terminal.run(Home.at(home), customer))
+
+
+@state.command("show", epilog=_example("ritorno state show"))
+def state_show(home: HomeOption = None) -> None:
+    """Say which version is kept, since when and by whom, who has locked it, and what this home has."""
+    from ritorno import shared_state
+    from ritorno.home import Home
+
+    _shares_state()
+    kept, marker = shared_state.look(Home.at(home))
+    stored = f" of {kept.stored_at:%Y-%m-%d %H:%M:%S} UTC by {kept.stored_by}, {kept.size:,} bytes" if kept.size else ""
+    typer.echo(f"kept: version {kept.version}{stored}")
+    typer.echo(f"locked by: {f'{kept.locked_by}, {kept.lock}' if kept.locked_by else 'nobody'}")
+    typer.echo(f"this home ({marker.home_id}): {f'version {marker.version}' if marker.version else 'none yet'}")
+
+
+@state.command("push", epilog=_example("ritorno state push"))
+def state_push(home: HomeOption = None) -> None:
+    """Store what a command of this home wrote before it was killed or lost the database, and unlock.
+
+    The next command of this home would do the same.
+    """
+    from ritorno import shared_state
+    from ritorno.home import Home
+
+    _shares_state()
+    typer.echo(f"version {shared_state.push(Home.at(home)).version} is kept, and nobody has it locked")
+
+
+@state.command("force-unlock", epilog=_example("ritorno state force-unlock 6f0c2a9b7d104e55"))
+def state_force_unlock(
+    home_id: Annotated[str, typer.Argument(help="Of the home that has the lock, as `ritorno state show` says it.")],
+    home: HomeOption = None,
+) -> None:
+    """Take the lock from a home that is lost for good, and go on with the version before it.
+
+    What that home sent since it locked the state is not in it: members it wrote to may be written to again. A home that
+    still stands should `ritorno state push` instead.
+    """
+    from ritorno import shared_state
+    from ritorno.home import Home
+
+    _shares_state()
+    lost = shared_state.force_unlock(Home.at(home), home_id)
+    typer.echo(f"taken from {lost.lock}. What it sent since then is not in version {lost.version}, which is kept")
+
+
+def _shares_state() -> None:
+    from ritorno import shared_state
+
+    if not shared_state.is_shared():
+        raise UnusableInput(f"{shared_state.STATE_URL} isn't set: this home keeps its state for itself")
 
 
 FormatOption = Annotated[str, typer.Option("--format", help="table or json.")]

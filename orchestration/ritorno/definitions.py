@@ -18,7 +18,7 @@ from dagster_dbt import DbtProject as DagsterDbtProject
 from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 from pydantic import PrivateAttr
 
-from ritorno import lock, pipeline, publishing
+from ritorno import lock, pipeline, publishing, shared_state
 from ritorno.audiences import exposures
 from ritorno.contract import raw_tables
 from ritorno.dbt import DbtProject, Manifest, Stage, marts, stages, with_stage_tags
@@ -94,7 +94,7 @@ class Session(dg.ConfigurableResource):  # type: ignore[type-arg]
             full=self.full,
         )
         load_segments(MANIFEST)
-        with lock.hold(request.home, on_wait=say):
+        with lock.hold(request.home, on_wait=say), shared_state.locked(request.home, on_wait=say):
             request.refuse_backdating()
             run = Run(request)
             with run.recorded(), active(run):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ritorno import lock
+from ritorno import lock, shared_state
 from ritorno.audiences import exposures
 from ritorno.dbt import environment
 from ritorno.errors import RitornoError, UnusableInput
@@ -94,7 +94,11 @@ def refresh(request: Request, progress: Progress, *, wait: bool = True, send: bo
     """
     _refuse_mixing(request)
     prepare_instance(request.home)
-    with lock.hold(request.home, wait=wait, on_wait=progress.note):
+    patience = shared_state.WAIT_SECONDS if wait else 0
+    with (
+        lock.hold(request.home, wait=wait, on_wait=progress.note),
+        shared_state.locked(request.home, wait_seconds=patience, on_wait=progress.note),
+    ):
         request.refuse_backdating()
         run = Run(request, progress)
         with run.recorded(), active(run):

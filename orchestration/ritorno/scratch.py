@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
-from ritorno import lock, snapshots, sql
+from ritorno import lock, shared_state, snapshots, sql
 from ritorno.dbt import DbtProject, Manifest, environment, stages
 from ritorno.errors import RitornoError
 from ritorno.home import Home
@@ -37,7 +37,8 @@ def scratch_home(home: Home, name: str, schemas: Collection[str] = LANDED) -> It
         scratch = Home(Path(folder).resolve()).ensure()
         with lock.hold(home):
             copy(home, scratch, schemas)
-        with environment({"DBT_TARGET_PATH": str(scratch.root / "dbt")}):
+        # the copy of the state is nobody else's
+        with environment({"DBT_TARGET_PATH": str(scratch.root / "dbt"), shared_state.STATE_URL: ""}):
             yield scratch
 
 

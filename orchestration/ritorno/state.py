@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import duckdb
 
@@ -20,13 +21,24 @@ def open_state(home: Home, read_only: bool = False) -> Iterator[duckdb.DuckDBPyC
 
     Keep the block short: DuckDB gives the file to one writer, or to many readers.
     """
+    if not read_only:
+        from ritorno.shared_state import require_lock  # imports this module, and PostgreSQL's client
+
+        require_lock(home.state)
+    with open_file(home.state, read_only) as con:
+        yield con
+
+
+@contextmanager
+def open_file(path: Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The same for a file, whosoever it is."""
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
         try:
-            con = duckdb.connect(str(home.state), read_only=read_only)
+            con = duckdb.connect(str(path), read_only=read_only)
             break
         except duckdb.IOException:
-            if time.monotonic() > deadline or (read_only and not home.state.exists()):
+            if time.monotonic() > deadline or (read_only and not path.exists()):
                 raise
             time.sleep(0.05)
     try:

@@ -8,6 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from ritorno import shared_state
+from ritorno.errors import RitornoError
 from ritorno.home import Home
 from ritorno.publishing import published_run
 from ritorno.run_log import Attempt, RunLog
@@ -59,6 +61,8 @@ def print_status(home: Home, console: Console | None = None, now: datetime | Non
             table.add_row("Log", str(home.logs / f"{attempts[0].run_id}.log"))
     elif published is None:
         table.add_row("Last attempt", "none")
+    if shared_state.is_shared():
+        table.add_row("State", _shared(home))
     sizes = {
         "warehouse": home.warehouse,
         "state": home.state,
@@ -69,6 +73,15 @@ def print_status(home: Home, console: Console | None = None, now: datetime | Non
     }
     table.add_row("Sizes", ", ".join(f"{name} {megabytes(size(path))}" for name, path in sizes.items()))
     console.print(table, markup=False)
+
+
+def _shared(home: Home) -> str:
+    try:
+        kept, marker = shared_state.look(home)
+    except RitornoError as error:
+        return str(error)
+    lock = f", locked by {kept.lock}" if kept.locked_by else ""
+    return f"version {kept.version} in PostgreSQL, {marker.version or 'none'} here{lock}"
 
 
 def _attempt(attempt: Attempt, now: datetime) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 
-from ritorno import lock
+from ritorno import lock, shared_state
 from ritorno.audiences import warehouse
 from ritorno.audiences.planner import address_hash
 from ritorno.audiences.store import FileStore
@@ -86,7 +86,7 @@ def explain(home: Home, text: str, policy: Mapping[str, Any], key: bytes | None)
     Raises:
         UnusableInput: the text means nobody, or several.
     """
-    with duckdb.connect(":memory:") as con, lock.hold(home):
+    with duckdb.connect(":memory:") as con, lock.hold(home), shared_state.locked(home):
         warehouse.attach(con, home)
         customer = resolve(con, text, str(policy["default_phone_region"]))
         found = Explanation(customer)

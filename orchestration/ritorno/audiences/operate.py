@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 from filelock import FileLock, Timeout
 
-from ritorno import lock
+from ritorno import lock, shared_state
 from ritorno.audiences import exposures, warehouse
 from ritorno.audiences.delivery import Retries
 from ritorno.audiences.destinations.base import Destination
@@ -254,7 +254,7 @@ def opened(
     held = lock.hold(home)
     try:
         con.execute("set TimeZone = 'UTC'")
-        with hold_audience(home, audience.name):
+        with hold_audience(home, audience.name), shared_state.locked(home):
             held.__enter__()
             is_held = True
 
@@ -330,7 +330,8 @@ def approve(context: Context, digest: str) -> Report:
     Raises:
         UnusableInput: no plan has this digest.
     """
-    found = _plans(context.home, digest)
+    with shared_state.locked(context.home):
+        found = _plans(context.home, digest)
     if not found:
         raise UnusableInput(f"no plan of digest {digest}: ritorno plan AUDIENCE shows the plan of now and its digest")
     if len(found) > 1:
@@ -359,7 +360,7 @@ def suppress(home: Home, kind: str, value: str, reason: str | None, key: bytes, 
 
     home.ensure()
     hashed = address_hash(key, kind, value)
-    with duckdb.connect(":memory:") as con, FileStore.of(home).attached(con):
+    with shared_state.locked(home), duckdb.connect(":memory:") as con, FileStore.of(home).attached(con):
         known = {made for (made,) in con.execute("select distinct key_id from state.publish.suppression").fetchall()}
         if known - {key_id(key)}:
             raise UnusableInput(

@@ -20,7 +20,7 @@ from typing import Protocol
 
 import duckdb
 
-from ritorno import sql
+from ritorno import shared_state, sql
 from ritorno.errors import UnusableInput
 from ritorno.home import Home
 from ritorno.state import WAIT_SECONDS
@@ -300,6 +300,7 @@ class FileStore:
     @contextmanager
     def attached(self, con: duckdb.DuckDBPyConnection) -> Iterator[None]:
         """Attach the file, waiting for whoever has it open just now, and let it go at the end."""
+        shared_state.require_lock(self.path)
         deadline = time.monotonic() + self.wait_seconds
         while True:
             try:

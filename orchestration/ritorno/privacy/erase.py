@@ -16,7 +16,7 @@ from typing import Any
 
 import duckdb
 
-from ritorno import lock, sql
+from ritorno import lock, shared_state, sql
 from ritorno.audiences import exposures, operate
 from ritorno.audiences.explain import resolve
 from ritorno.audiences.operate import Context
@@ -353,7 +353,7 @@ def erase(
     environment = environment if environment is not None else os.environ
     key = operate.hmac_key(environment, required=True)
     assert key is not None
-    with lock.hold(context.home):
+    with lock.hold(context.home), shared_state.locked(context.home):
         return Erasure(context, key, environment, checkpoint, skip_tables).run(text)
 
 
