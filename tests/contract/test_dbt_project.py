@@ -31,12 +31,7 @@ def test_plain_dbt_build_passes_on_an_empty_warehouse_with_every_unit_and_data_t
         ledger.ensure(con)
         for step in steps.STEPS:
             step.ensure(con)
-    environment = os.environ | {"RITORNO_HOME": str(tmp_path), "RITORNO_AS_OF": "2024-03-31"}
-    dbt = Path(sys.executable).with_name("dbt")
-    arguments = ["build", "--target-path", str(tmp_path / "target"), "--log-path", str(tmp_path / "logs")]
-    done = subprocess.run(
-        [str(dbt), "--no-use-colors", *arguments], cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True
-    )
+    done = dbt(tmp_path, "build")
     assert done.returncode == 0, done.stdout[-6000:]
     results = json.loads((tmp_path / "target" / "run_results.json").read_text(encoding="utf-8"))["results"]
     ran = [r["unique_id"] for r in results if r["unique_id"].startswith("unit_test.")]
@@ -79,6 +74,40 @@ def _loops(con: duckdb.DuckDBPyConnection, sql: str) -> bool:
         parts += part["children"]
     loops = [part for part in parts if part["name"].strip() == "BLOCKWISE_NL_JOIN"]
     return any(part["extra_info"]["Join Type"] != "INNER" for part in loops)
+
+    # A model that was a view becomes a table and the other way round; one that fails leaves what stood.
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as con:
+        con.execute("drop table marts.excluded_orders; create view marts.excluded_orders as select 1 as a")
+        con.execute("drop view staging.stg_files__orders; create table staging.stg_files__orders as select 1 as a")
+        con.execute("insert into marts.products (product_key, system, product_id) values ('a:1', 'a', '1')")
+        con.execute("alter table intermediate.int_canonical__products alter price type varchar")
+        con.execute(
+            "insert into intermediate.int_canonical__products (system, product_id, price, row_status) "
+            "values ('a', '2', 'no price', 'current')"
+        )
+    done = dbt(tmp_path, "run", "-s", "excluded_orders", "stg_files__orders", "products")
+    assert done.returncode == 1
+    assert 'Could not convert string "no price"' in done.stdout
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as con:
+        kinds = con.execute(
+            "select table_name, table_type from information_schema.tables "
+            "where table_name in ('excluded_orders', 'stg_files__orders') order by 1"
+        ).fetchall()
+        assert kinds == [("excluded_orders", "BASE TABLE"), ("stg_files__orders", "VIEW")]
+        assert con.execute("select product_key from marts.products").fetchall() == [("a:1",)]
+
+
+def dbt(home: Path, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Plain dbt, as from a shell."""
+    folders = ["--target-path", str(home / "target"), "--log-path", str(home / "logs")]
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", command, *folders, *arguments],
+        cwd=PROJECT_ROOT,
+        env=os.environ | {"RITORNO_HOME": str(home), "RITORNO_AS_OF": "2024-03-31"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_every_mart_has_an_enforced_contract(manifest: dict[str, Any]) -> None:
