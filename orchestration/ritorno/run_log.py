@@ -10,6 +10,8 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from ritorno.home import Home
+from ritorno.shared_state import home_id
+from ritorno.sql import text
 from ritorno.state import open_state
 
 _SCHEMA = """
@@ -36,6 +38,7 @@ create table if not exists runs.step (
     counts varchar,
     primary key (run_id, position)
 );
+alter table runs.run add column if not exists home_id varchar;
 """
 
 
@@ -91,8 +94,9 @@ class RunLog:
             )
             con.execute("update runs.step set status = 'interrupted' where status = 'running'")
             con.execute(
-                "insert into runs.run (run_id, as_of, backdated, started_at, status, pid) values (?, ?, ?, ?, ?, ?)",
-                [run_id, as_of, backdated, _now(), "running", os.getpid()],
+                "insert into runs.run (run_id, as_of, backdated, started_at, status, pid, home_id) "
+                "values (?, ?, ?, ?, ?, ?, ?)",
+                [run_id, as_of, backdated, _now(), "running", os.getpid(), home_id(self.home)],
             )
 
     def step(self, run_id: str, position: int, step: str, status: str, seconds: float | None, counts: object) -> None:
@@ -125,7 +129,7 @@ class RunLog:
             )
 
     def newest_day(self) -> date | None:
-        """The newest day that was ever published in this home, None before the first."""
+        """The newest day that was ever published by a home of this state, None before the first."""
         if not self._exists():
             return None
         with open_state(self.home, read_only=True) as con:
@@ -140,13 +144,16 @@ class RunLog:
             return known.fetchone() is not None
 
     def last(self, limit: int = 1) -> Sequence[Attempt]:
-        """The newest attempts, newest first; a running one whose process is gone is called interrupted."""
+        """This home's newest attempts, newest first; a running one whose process is gone is called interrupted."""
         if not self._exists():
             return []
+        own = home_id(self.home)
         with open_state(self.home, read_only=True) as con:
+            columns = {name for name, *_ in con.execute("describe runs.run").fetchall()}
+            of_this_home = f"home_id is null or home_id = {text(own)}" if own and "home_id" in columns else "true"
             rows = con.execute(
                 "select run_id, as_of, backdated, started_at, finished_at, status, failed_step, reason, counts, pid "
-                "from runs.run order by started_at desc, run_id desc limit ?",
+                f"from runs.run where {of_this_home} order by started_at desc, run_id desc limit ?",
                 [limit],
             ).fetchall()
         return [_attempt(row) for row in rows]

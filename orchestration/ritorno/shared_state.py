@@ -131,6 +131,11 @@ def is_shared() -> bool:
     return bool(os.environ.get(STATE_URL))
 
 
+def home_id(home: Home) -> str | None:
+    """What tells this home's runs from those of the others that share its state; null if it has its own."""
+    return Marker.of(home).home_id if is_shared() else None
+
+
 def require_lock(state: Path) -> None:
     """Refuse to write a shared state outside of `locked`: what one home wrote unlocked, another would not know.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import psycopg2
 import pytest
 
 from ritorno import publishing
@@ -17,11 +19,13 @@ from ritorno.audiences import explain, exposures, operate
 from ritorno.audiences.destinations.base import Kind
 from ritorno.audiences.engine import Report
 from ritorno.audiences.operate import AudienceBusy, Context, NothingLeaves
-from ritorno.errors import UnusableInput
+from ritorno.errors import RitornoError, UnusableInput
 from ritorno.home import Home
 from ritorno.policy import load_policy
 from ritorno.publishing import PublishedRun
 from ritorno.run_log import RunLog
+from ritorno.shared_state import locked
+from tests.audiences.destinations.servers import postgres_server
 
 DAY = date(2026, 3, 1)
 NOW = datetime(2026, 3, 2, 9, 0)
@@ -114,13 +118,7 @@ def home(tmp_path: Path) -> Home:
     made = Home(tmp_path / "home").ensure()
     with duckdb.connect(str(made.warehouse)) as con:
         con.execute(WAREHOUSE)
-    log = RunLog(made)
-    log.start("run-1", DAY, False)
-    log.finish("run-1", "published", None, None, {})
-    folder = made.runs / "run-1"
-    folder.mkdir(parents=True)
-    PublishedRun("run-1", DAY, NOW.replace(tzinfo=UTC), False, {}, {}, {}).write(folder)
-    publishing._point_to(made, "run-1")
+    published(made, "run-1", DAY)
     return made
 
 
@@ -344,3 +342,44 @@ def test_suppressing_without_a_usable_key_says_how_to_make_one(text: str, messag
 def test_a_wrong_destination_names_file_and_audience(home: Home, meta: dict[str, Any], message: str) -> None:
     with pytest.raises(UnusableInput, match=message):
         send(home, **meta)
+
+
+def test_two_homes_that_share_their_state_write_to_nobody_twice(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Home(tmp_path / "other")
+    shutil.copytree(home.root, other.root, symlinks=True)
+    other.state.unlink()
+    folder = {"destination": {"type": "files", "path": str(tmp_path / "agency"), "format": "jsonl"}}
+    with postgres_server() as (host, port):
+        con = psycopg2.connect(host=host, port=port, user="ritorno", dbname="postgres")
+        con.autocommit = True
+        con.cursor().execute("create database team encoding 'UTF8' template template0")
+        con.close()
+        monkeypatch.setenv("RITORNO_STATE_URL", f"postgresql://ritorno@{host}:{port}/team")
+        assert send(home, **folder).outcome.acknowledged == 2
+        published(other, "run-2", DAY)
+        report = send(other, **folder)
+        assert (report.status, report.plan.operations) == ("done", 0)
+        landed(other, "update raw.consents set status = 'withdrawn' where email like 'Anna%'")
+        assert send(other, **folder).plan.counts[Kind.REMOVE] == 1
+        # what the other removed, the first doesn't bring back from its older warehouse ...
+        published(other, "run-3", DAY + timedelta(days=1))
+        with pytest.raises(NothingLeaves, match="another home has published 2026-03-02"):
+            send(home, **folder)
+    # ... and without the database nothing leaves
+    with pytest.raises(RitornoError, match="can't be used"):
+        send(other, **folder)
+
+
+def published(home: Home, run_id: str, day: date) -> None:
+    """A refresh of the home that published."""
+    with locked(home):
+        log = RunLog(home)
+        log.start(run_id, day, False)
+        log.finish(run_id, "published", None, None, {})
+    landed(home, f"update marts.data_quality set run_id = '{run_id}'")
+    folder = home.runs / run_id
+    folder.mkdir(parents=True)
+    PublishedRun(run_id, day, NOW.replace(tzinfo=UTC), False, {}, {}, {}).write(folder)
+    publishing._point_to(home, run_id)

@@ -359,6 +359,17 @@ def test_nothing_writes_a_shared_state_without_its_lock(homes: tuple[Home, Home]
         pytest.fail("attached")
 
 
+def test_the_runs_of_one_home_are_not_anothers_but_its_days_are(homes: tuple[Home, Home]) -> None:
+    a, b = homes
+    for home, day in ((a, date(2026, 1, 1)), (b, date(2026, 1, 2))):
+        with locked(home):
+            RunLog(home).start(f"run-{day}", day, False)
+            RunLog(home).finish(f"run-{day}", "published", None, None, {})
+    with locked(a):
+        assert [attempt.run_id for attempt in RunLog(a).last(5)] == ["run-2026-01-01"]
+        assert RunLog(a).newest_day() == date(2026, 1, 2)
+
+
 def test_an_address_on_the_suppression_list_of_one_home_is_on_the_others(homes: tuple[Home, Home]) -> None:
     a, b = homes
     key = b"k" * 32

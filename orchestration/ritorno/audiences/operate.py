@@ -127,6 +127,9 @@ def closed_doors(context: Context, audience: Audience, now: datetime) -> list[st
 def _build_doors(context: Context, published: PublishedRun) -> Iterator[str]:
     if published.backdated:
         yield f"run {published.run_id} was published for a past day ({published.as_of}), which sends nothing"
+    newest = RunLog(context.home).newest_day()
+    if newest is not None and newest > published.as_of and not published.backdated:
+        yield f"another home has published {newest}, this one describes {published.as_of}: run ritorno refresh"
     if context.run_id is not None:
         if context.run_id != published.run_id:
             yield f"run {context.run_id} is not the published one"
@@ -247,7 +250,6 @@ def opened(
     now = context.clock()
     home = context.home
     key = hmac_key(environment)
-    doors = closed_doors(context, audience, now)
     destination = make_destination(home, audience, environment)
     home.ensure()
     con = duckdb.connect(":memory:", config={"temp_directory": str(home.tmp / "audiences")})
@@ -255,6 +257,7 @@ def opened(
     try:
         con.execute("set TimeZone = 'UTC'")
         with hold_audience(home, audience.name), shared_state.locked(home):
+            doors = closed_doors(context, audience, now)
             held.__enter__()
             is_held = True
 
