@@ -334,6 +334,9 @@ def _upload(cursor: Cursor, home: Home, kept: Kept) -> Kept:
 
 
 def _download(cursor: Cursor, home: Home, kept: Kept) -> None:
+    log = home.state.with_name(home.state.name + ".wal")
+    if log.exists():  # DuckDB would replay it onto the fetched file
+        raise UnusableInput(f"{log} belonged to a state that isn't there: nothing was done. Move it away as well")
     fresh = home.state.with_suffix(".fetched")
     cursor.execute("select number from ritorno_state.part order by number")
     numbers = [number for (number,) in cursor.fetchall()]

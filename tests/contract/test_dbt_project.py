@@ -46,6 +46,27 @@ def test_plain_dbt_build_passes_on_an_empty_warehouse_with_every_unit_and_data_t
         assert con.execute("select count(*) from marts.customers").fetchone() == (0,)
         assert _all_with_all(con) == SMALL
 
+    # A model that was a view becomes a table and the other way round; one that fails leaves what stood.
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as con:
+        con.execute("drop table marts.excluded_orders; create view marts.excluded_orders as select 1 as a")
+        con.execute("drop view staging.stg_files__orders; create table staging.stg_files__orders as select 1 as a")
+        con.execute("insert into marts.products (product_key, system, product_id) values ('a:1', 'a', '1')")
+        con.execute("alter table intermediate.int_canonical__products alter price type varchar")
+        con.execute(
+            "insert into intermediate.int_canonical__products (system, product_id, price, row_status) "
+            "values ('a', '2', 'no price', 'current')"
+        )
+    done = dbt(tmp_path, "run", "-s", "excluded_orders", "stg_files__orders", "products")
+    assert done.returncode == 1
+    assert 'Could not convert string "no price"' in done.stdout
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as con:
+        kinds = con.execute(
+            "select table_name, table_type from information_schema.tables "
+            "where table_name in ('excluded_orders', 'stg_files__orders') order by 1"
+        ).fetchall()
+        assert kinds == [("excluded_orders", "BASE TABLE"), ("stg_files__orders", "VIEW")]
+        assert con.execute("select product_key from marts.products").fetchall() == [("a:1",)]
+
 
 SMALL = {
     "int_changes__before",  # one row
@@ -74,27 +95,6 @@ def _loops(con: duckdb.DuckDBPyConnection, sql: str) -> bool:
         parts += part["children"]
     loops = [part for part in parts if part["name"].strip() == "BLOCKWISE_NL_JOIN"]
     return any(part["extra_info"]["Join Type"] != "INNER" for part in loops)
-
-    # A model that was a view becomes a table and the other way round; one that fails leaves what stood.
-    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as con:
-        con.execute("drop table marts.excluded_orders; create view marts.excluded_orders as select 1 as a")
-        con.execute("drop view staging.stg_files__orders; create table staging.stg_files__orders as select 1 as a")
-        con.execute("insert into marts.products (product_key, system, product_id) values ('a:1', 'a', '1')")
-        con.execute("alter table intermediate.int_canonical__products alter price type varchar")
-        con.execute(
-            "insert into intermediate.int_canonical__products (system, product_id, price, row_status) "
-            "values ('a', '2', 'no price', 'current')"
-        )
-    done = dbt(tmp_path, "run", "-s", "excluded_orders", "stg_files__orders", "products")
-    assert done.returncode == 1
-    assert 'Could not convert string "no price"' in done.stdout
-    with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as con:
-        kinds = con.execute(
-            "select table_name, table_type from information_schema.tables "
-            "where table_name in ('excluded_orders', 'stg_files__orders') order by 1"
-        ).fetchall()
-        assert kinds == [("excluded_orders", "BASE TABLE"), ("stg_files__orders", "VIEW")]
-        assert con.execute("select product_key from marts.products").fetchall() == [("a:1",)]
 
 
 def dbt(home: Path, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:

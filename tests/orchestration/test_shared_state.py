@@ -189,6 +189,11 @@ def test_a_lost_home_can_be_unlocked_by_force_and_cant_go_on_as_if_nothing_had_b
         pytest.fail("two histories")
     assert words(a) == ["first", "lost"]
     a.state.rename(a.root / "lost.duckdb")
+    log = a.root / "state.duckdb.wal"
+    log.write_bytes(b"what the killed one hadn't folded in")
+    with pytest.raises(UnusableInput, match=r"state.duckdb.wal .* Move it away"), locked(a):
+        pytest.fail("one file's log replayed onto another")
+    log.unlink()
     with locked(a):
         assert words(a) == ["first", "went on"]
 
