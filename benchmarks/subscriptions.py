@@ -40,6 +40,7 @@ LIFE = (
 GIVEN = {
     "int_identity__customer_ids": {"system": "varchar", "customer_id": "varchar", "customer_key": "varchar"},
     "int_identity__email_customers": {"email": "varchar", "customer_key": "varchar"},
+    "int_identity__customers": {"customer_key": "varchar", "is_tombstone": "boolean"},
     "orders": {"order_key": "varchar", "customer_key": "varchar", "order_date": "date", "subscription_key": "varchar"},
     "order_items": {"order_key": "varchar", "product_key": "varchar", "quantity": "bigint"},
     "int_customers__order_days": {"customer_key": "varchar", "order_date": "date"},
@@ -89,6 +90,8 @@ def give(project: Project, con: duckdb.DuckDBPyConnection, subscriptions: int) -
     con.execute(f"""
         insert into intermediate.int_identity__customer_ids
         select distinct 'files', customer_id, customer_id from raw.subscriptions;
+        insert into intermediate.int_identity__customers
+        select distinct customer_id, false from raw.subscriptions;
         insert into marts.product_repurchase
         select 'files:product' || n, 'product ' || n, n % 2 = 0, 30, n / 100.0 from range(40) as rows(n);
         insert into marts.orders

@@ -241,10 +241,24 @@ def check_months(project: Project, con: duckdb.DuckDBPyConnection, book: Book, a
         assert row["closing"] == sum(v[0] for v in closing.values())
         assert row["paused_opening"] == sum(v[1] for v in opening.values())
         assert row["paused_closing"] == sum(v[1] for v in closing.values())
-        for name in ("new", "expansion", "contraction", "churn", "reactivation", "pause", "resume"):
-            days = [v for (_, day, kind), v in book.movements.items() if kind == name and month <= day <= last]
-            assert row[name] == sum(days), name
+        flows: dict[str, Decimal] = defaultdict(Decimal)
+        for (_, day, name), amount in [*book.movements.items(), *book.paused.items()]:
+            if month <= day <= last:
+                flows[name] += amount
+        for name in ("new", "expansion", "contraction", "churn", "reactivation", "pause", "resume",
+                     "paused_in", "resumed", "paused_churn", "paused_change"):  # fmt: skip
+            assert row[name] == flows[name], name
         assert row["is_complete"] == (last.month != (last + timedelta(days=1)).month)
+        assert row["customers_opening"] == len(paying)
+        assert row["customers_closing"] == sum(v[0] > 0 for v in closing.values())
+        gained = flows["new"] + flows["reactivation"] + flows["expansion"]
+        expected = {
+            "quick_ratio": (gained, -flows["churn"] - flows["contraction"]),
+            "paused_share": (row["paused_closing"], row["closing"] + row["paused_closing"]),
+        }
+        for name, (part, whole) in expected.items():
+            share = float(part / whole) if row["is_complete"] and whole else None
+            assert row[name] == (share if share is None else pytest.approx(share)), name
         if not row["is_complete"] or not paying:
             assert (row["nrr"], row["grr"], row["logo_churn"]) == (None, None, None)
             continue

@@ -38,8 +38,12 @@ def candidates(bought: Rows, subscriptions: Rows, plans: Rows, suited: tuple[str
             products,
         ),
         "subscriptions": (
-            {"customer_key": text, "system": text, "plan": text, "is_live": "boolean"},
+            {"subscription_key": text, "customer_key": text, "system": text, "plan": text, "is_live": "boolean"},
             [{"system": "files", "is_live": True, **row} for row in subscriptions],
+        ),
+        "int_identity__customers": (
+            {"customer_key": text, "is_tombstone": "boolean"},
+            [{"customer_key": name, "is_tombstone": name == "deleted"} for name in ("a", "b", "deleted")],
         ),
         "int_canonical__plans": (
             {"system": text, "plan_id": text, "product_id": text, "row_status": text},
@@ -68,6 +72,7 @@ def test_nobody_is_offered_what_is_no_habit_or_suits_no_subscription() -> None:
     assert candidates(once, [], []) == []
     assert candidates(twice("lamp"), [], []) == []
     assert candidates(twice("coffee", customer=None), [], []) == []
+    assert candidates(twice("coffee", customer="deleted"), [], []) == []
     assert candidates(twice("coffee", quantity=-1), [], []) == []
     assert candidates(twice("coffee", subscription_key="files:s"), [], []) == []
 
@@ -87,6 +92,15 @@ def test_who_has_a_live_subscription_to_the_product_is_not_offered_it_again() ->
     ]
     for subscriptions, plans in offered:
         assert len(candidates(twice("coffee"), subscriptions, plans)) == 1, (subscriptions, plans)
+
+
+def test_what_a_live_subscription_delivers_is_not_offered_though_no_plan_says_so() -> None:
+    live = {"subscription_key": "files:s", "customer_key": "a", "plan": None}
+    delivery = {"customer": "a", "product": "coffee", "day": "2024-03-01", "subscription_key": "files:s"}
+    offered = candidates([*twice("coffee"), *twice("tea"), delivery], [live], [])
+    assert [row["product_name"] for row in offered] == ["tea"]
+    assert len(candidates([*twice("coffee"), delivery], [{**live, "is_live": False}], [])) == 1
+    assert len(candidates([*twice("coffee"), delivery], [{**live, "subscription_key": "files:t"}], [])) == 1
 
 
 def test_what_is_bought_most_often_is_offered_first() -> None:

@@ -34,6 +34,13 @@ plans as (
 
 ),
 
+customers as (
+
+    select * from {{ ref('int_identity__customers') }}
+    where not is_tombstone
+
+),
+
 -- days on which the product was bought one by one, not as a subscription's delivery
 purchase_days as (
 
@@ -45,6 +52,8 @@ purchase_days as (
     from order_items
     inner join orders on order_items.order_key = orders.order_key
     inner join products on order_items.product_key = products.product_key
+    -- whose account was deleted is offered nothing
+    inner join customers on orders.customer_key = customers.customer_key
     where orders.subscription_key is null
     group by orders.customer_key, order_items.product_key, orders.order_date
 
@@ -65,14 +74,23 @@ habits as (
 
 ),
 
+-- what a live subscription is to: its plan's product, and what it delivers, since not every shop has plans
 subscribed as (
 
-    select distinct
+    select
         subscriptions.customer_key,
         plans.system || ':' || plans.product_id as product_key
     from subscriptions
     inner join plans
         on subscriptions.system = plans.system and subscriptions.plan = plans.plan_id
+    union distinct
+    select
+        subscriptions.customer_key,
+        order_items.product_key
+    from subscriptions
+    inner join orders on subscriptions.subscription_key = orders.subscription_key
+    inner join order_items on orders.order_key = order_items.order_key
+    where order_items.product_key is not null
 
 ),
 
