@@ -3,7 +3,7 @@
     it or its own end, which may pass while the subscription has ended. The words are followed among the steps that say something, a third of them, and every step gets those of the last that did: one
     narrow sort of all steps instead of eight wide ones. -#}
 {%- set so_far = 'partition by subscription_key order by step rows between unbounded preceding and current row' -%}
-{%- set carried = ['price', 'billing_interval', 'interval_count', 'amount_off', 'percent_off'] -%}
+{%- set carried = ['plan_id', 'price', 'billing_interval', 'interval_count', 'amount_off', 'percent_off'] -%}
 {%- if var('discounts_in_mrr') == 'running' %}{% set carried = carried + ['coupon_ends_at'] %}{% endif -%}
 -- sqlfluff:indentation:template_blocks_indent:false
 with steps as (
@@ -102,46 +102,39 @@ spoken as (
 
 ),
 
-numbered_plans as (
+named_plans as (
 
     select
         *,
-        coalesce(said_plan_id, case when is_first then today_plan_id end) as new_plan_id,
-        count(coalesce(said_plan_id, case when is_first then today_plan_id end)) over ({{ so_far }}) as plan_group
+        said_plan_id is not null or (is_first and today_plan_id is not null) as names_plan,
+        coalesce(said_plan_id, case when is_first then today_plan_id end) as new_plan_id
     from spoken
 
 ),
 
-on_plans as (
-
-    select
-        *,
-        max(new_plan_id) over (partition by subscription_key, plan_group) as plan_id
-    from numbered_plans
-
-),
-
-with_plans as (
-
-    select
-        on_plans.*,
-        plans.price as plan_price,
-        plans.billing_interval as plan_interval,
-        plans.interval_count as plan_interval_count
-    from on_plans
-    left join plans on plans.plan_key = on_plans.system || ':' || on_plans.new_plan_id
-
-),
-
+-- a plan other than the one named last is a change of plan, whatever the event is called
 judged_plans as (
 
     select
         *,
         is_first
         or event_type = 'plan_changed'
-        or coalesce(said_plan_id != lag(plan_id) over (partition by subscription_key order by step), false)
-            as takes_plan_terms
-    from with_plans
+        or coalesce(
+            new_plan_id != lag(new_plan_id) over (partition by subscription_key, names_plan order by step), false
+        ) as takes_plan_terms
+    from named_plans
+
+),
+
+with_plans as (
+
+    select
+        judged_plans.*,
+        plans.price as plan_price,
+        plans.billing_interval as plan_interval,
+        plans.interval_count as plan_interval_count
+    from judged_plans
+    left join plans on plans.plan_key = judged_plans.system || ':' || judged_plans.new_plan_id
 
 ),
 
@@ -153,7 +146,7 @@ said as (
         words,
         happened_at,
         is_first,
-        plan_id,
+        new_plan_id,
         said_amount_off as new_amount_off,
         said_percent_off as new_percent_off,
         new_coupon_ends_at,
@@ -174,7 +167,7 @@ said as (
             else said_interval_count
         end as new_interval_count,
         coalesce(said_quantity, case when is_first then coalesce(today_quantity, 1) end) as new_quantity
-    from judged_plans
+    from with_plans
 
 ),
 
