@@ -31,7 +31,7 @@ app.add_typer(segments, name="segment")
 state = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    help="The state that several homes share in PostgreSQL (RITORNO_STATE_URL): who has it, and a way out if that is lost.",
+    help="The state that several homes share in PostgreSQL (RITORNO_STATE_URL): who has it, how to get it back.",
 )
 app.add_typer(state, name="state")
 
