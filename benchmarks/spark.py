@@ -4,10 +4,10 @@
 
 Starts a master and two workers of one core each, lands the plain shop of benchmarks.marts (ten orders a customer, three
 lines an order) and builds `orders`, `order_items`, `customer_rfm` and `cohort_retention` with all that they read, or
-with `--all` every mart. Adds up what the executors report in Spark's event log: CPU, bytes shuffled, spilled and read,
-the largest task's memory, and the longest task beside the median of its stage (skew); what the tables take on disk; and
-what the driver's process took, Python steps included. CPU and bytes say what a larger cluster needs; seconds on a
-shared machine don't. docs/scale.md reckons with them.
+with `--all` every mart. Adds up what executors report in Spark's event log: CPU, bytes shuffled, spilled and read, the
+largest task's memory, and the longest task beside the median of its stage (skew); what the tables take on disk; and
+what Python and DuckDB took beside it (not the JVM that plans). CPU and bytes say what a larger cluster needs; seconds
+on a shared machine don't. docs/scale.md reckons with them.
 """
 
 from __future__ import annotations
@@ -88,12 +88,12 @@ def _events(folder: Path) -> Iterator[dict[str, Any]]:
 
 @dataclass
 class Measured:
-    """A size's refresh: costs by model, bytes of the tables by schema, CPU seconds outside of the executors' tasks."""
+    """A size's refresh: costs by model, bytes of the tables by schema, CPU seconds of Python and DuckDB."""
 
     orders: int
     models: dict[str, Cost]
     disk: dict[str, int]
-    driver_cpu: float
+    home_cpu: float
     seconds: float
 
     @property
@@ -114,7 +114,7 @@ class Measured:
         return {
             "orders": self.orders,
             "executor CPU s": total.cpu,
-            "driver CPU s": self.driver_cpu,
+            "home CPU s (Python, DuckDB)": self.home_cpu,
             "wall s": self.seconds,
             "shuffled bytes an order": total.shuffled / self.orders,
             "read bytes an order": total.read / self.orders,
@@ -154,8 +154,8 @@ def measure(orders: int, root: Path, every_mart: bool) -> Measured:
     spans = [tuple(span) for span in json.loads((root / "spans.json").read_text())]
     disk = {path.name: _size(path) for path in (root / "home" / "spark").iterdir() if path.is_dir()}
     disk["raw files"] = _size(raw)
-    driver = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Measured(orders, costs(events, spans), disk, driver, seconds)
+    home_cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Measured(orders, costs(events, spans), disk, home_cpu, seconds)
 
 
 def every_mart_name() -> list[str]:

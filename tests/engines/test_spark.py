@@ -245,7 +245,7 @@ def test_joining_customers_tables_in_buckets_moves_no_rows(spark: Spark) -> None
         spark.rows(
             Path(),
             f"create table bucketed.{name} using parquet {how} as select /*+ repartition(4, customer_key) */ * from "
-            "(select cast(id as string) as customer_key, id as number from range(100)) as unclustered",
+            "(select cast(id as string) as customer_key, id as number from range(0, 100, 1, 3)) as unclustered",
         )
         assert len(list((spark.home or Path()).glob(f"spark/bucketed.db/{name}/*.parquet"))) == 4  # not tasks × buckets
     joined = "select count(*) from bucketed.one inner join bucketed.two using (customer_key)"

@@ -51,12 +51,6 @@ HISTORIES: dict[str, list[Said]] = {
         ("paused", "02-01", {"effective_at": "02-20"}),
         ("paused", "02-05", {"effective_at": "03-01"}),
     ],
-    "paused in a second life": [START, ("cancelled", "02-15"), ("reactivated", "03-01"), ("paused", "03-05")],
-    "paused until the next pause": [
-        START,
-        ("paused", "02-01", {"effective_at": "03-01"}),
-        ("pause_scheduled", "02-10", {"effective_at": "03-01"}),
-    ],
     "never paid": [("trial_started", "01-01", {"effective_at": "01-15"}), ("expired", "01-15")],
     "could not pay": [START, ("payment_failed", "02-01"), ("expired", "02-15")],
     "could not pay while paused": [START, ("payment_failed", "02-01"), ("paused", "02-03"), ("cancelled", "02-15")],
@@ -129,19 +123,17 @@ def test_who_resumes_within_seven_days_is_due_and_nobody_else(
 
 def test_a_pause_that_ends_with_its_subscription_is_never_resumed(shop: duckdb.DuckDBPyConnection) -> None:
     curve = Project.query(shop, "from marts.survival where curve = 'pause_to_resume' order by t_days")
-    # fourteen pauses: two resumed on day 10, two on day 29; those that were cancelled by then are still at risk of it
+    # eleven pauses: two resumed on day 10, one on day 29; those that were cancelled by then are still at risk of it
     found = [(row["t_days"], row["at_risk"], row["events"]) for row in curve if row["events"]]
-    assert found == [(10, 14, 2), (29, 10, 2)]
-    assert [row["survival"] for row in curve if row["t_days"] == 10] == [pytest.approx(12 / 14)]
+    assert found == [(10, 11, 2), (29, 7, 1)]
+    assert [row["survival"] for row in curve if row["t_days"] == 10] == [pytest.approx(9 / 11)]
 
 
 def test_a_lifetime_ends_with_the_first_life(shop: duckdb.DuckDBPyConnection) -> None:
     curve = Project.query(shop, "from marts.survival where curve = 'subscription_lifetime' order by t_days")
     ends = {row["t_days"]: row["events"] for row in curve if row["events"]}
-    # never paid; back on either plan; cancelled while paused; the six who left in the middle of February
-    assert ends == {14: 1, 31: 2, 35: 1, 45: 6}
-    sql = "from marts.survival where curve = 'subscription_lifetime_by_ever_paused' and t_days = 45"
-    assert {row["cut_value"]: row["events"] for row in Project.query(shop, sql)} == {"paused": 1, "never paused": 5}
+    # never paid; back on either plan; cancelled while paused; the five who left in the middle of February
+    assert ends == {14: 1, 31: 2, 35: 1, 45: 5}
 
 
 def test_a_pause_is_too_long_from_its_61st_day(shop: duckdb.DuckDBPyConnection) -> None:
@@ -221,12 +213,3 @@ def test_pauses_are_summed_by_length_reason_and_plan_and_rates_are_of_those_that
     assert (every["resume_rate"], every["mean_days_to_resume"]) == (0.75, 18.0)
     assert (every["mrr_saved"], every["mrr_lost"], every["paused_too_long"]) == (Decimal(30), Decimal(40), 1)
     assert found["planned_length", "over 60 days"]["resume_rate"] is None
-
-
-def test_of_what_is_due_at_once_a_pause_ends_before_the_next_begins(shop: duckdb.DuckDBPyConnection) -> None:
-    first, second = rows(shop, "subscription_pauses", "paused until the next pause")
-    assert (first["outcome"], first["ended_date"], first["mrr_at_pause"]) == ("resumed", date(2024, 3, 1), Decimal(40))
-    # the money was never anywhere else, so it is one interval that both pauses look at
-    assert (second["outcome"], second["paused_date"], second["mrr_at_pause"]) == (
-        "paused", date(2024, 3, 1), Decimal(40),
-    )  # fmt: skip
