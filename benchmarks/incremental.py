@@ -43,7 +43,7 @@ def write_day(raw: Path, orders: int) -> None:
             ) to '{raw}/orders/next.parquet' (format parquet);
             copy (
                 select
-                    order_id || '-1' as order_item_id, order_id, 1 as quantity, total as unit_price,
+                    order_id || '-1' as order_item_id, order_id, cast(1 as bigint) as quantity, total as unit_price,
                     'p' || cast(floor(5000 * random()) as bigint) as product_id
                 from '{raw}/orders/next.parquet'
             ) to '{raw}/order_items/next.parquet' (format parquet);

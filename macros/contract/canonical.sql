@@ -10,7 +10,10 @@
     Versions: the newest `updated_at` on or before as-of is current; a version after as-of is ignored if an older one
     was kept, so of versions that all lie after as-of the oldest stands. Equal or absent `updated_at`: the later batch,
     within a batch the greater content hash (`is_ambiguous`). Only keys that occur more than once are ranked: a
-    window over every row of a large table costs several times the scan. -#}
+    window over every row of a large table costs several times the scan.
+
+    Orders, lines and payments can be recomputed for the orders that something happened to: what may touch them is worked
+    out in macros/incremental/front.sql, and a new dependency here is one to follow there. -#}
 {% macro canonical(entity) -%}
 {%- set providers = [] -%}
 {%- for system, entities in var('systems').items() if entity in entities -%}
@@ -26,6 +29,7 @@
     {{ exceptions.raise_compiler_error(entity ~ ': the parent in the contract and in macros/contract/canonical.sql differ (dbt must know the ref before it has read the contract)') }}
 {%- endif -%}
 {%- set parent_relation = ref('int_canonical__' ~ parent.table) if parent else none -%}
+{%- set followed = followed_entities().get(entity) -%}
 {%- set has_unkeyed_lines = entity == 'order_items' -%}
 {%- set columns = [] -%}
 {%- for column in contract.columns -%}{%- do columns.append(adapter.quote(column.name)) -%}{%- endfor -%}
@@ -48,7 +52,15 @@ with
         cast(bad_column as {{ type_string() }}) as bad_column,
         cast(bad_value as {{ type_string() }}) as bad_value,
         cast(bad_reason as {{ type_string() }}) as bad_reason
+    {%- if followed and provider.name == 'files' %}
+    from {{ instead_of(
+        provider.relation,
+        stage_files(entity, 'where ' ~ raw_order_id('source') ~ ' in (select order_id from '
+        ~ changes_relation(followed.inputs) ~ ')')
+    ) }}
+    {%- else %}
     from {{ provider.relation }}
+    {%- endif %}
 
 ),
 {%- endfor %}
@@ -84,6 +96,9 @@ parents as (
         {{ parent.column }} as parent_id
     from {{ parent_relation }}
     where row_status != 'quarantined'
+    {%- if followed %}
+    {{ only_order_ids(followed.inputs, 'and') }}
+    {%- endif %}
 
 ),
 

@@ -1,7 +1,7 @@
 {#- Staging of a canonical raw table: the columns are the contract's, so there is nothing to rename; each is cast to
     its declared type, and a row with a value that can't be read says which (the first in column order), what stood
-    there, and why. No row is dropped. -#}
-{% macro stage_files(entity) -%}
+    there, and why. No row is dropped, but by `filter`, a condition on the raw table as `source`. -#}
+{% macro stage_files(entity, filter='') -%}
 {%- set source_relation = source('files', entity) -%}
 {%- set contract = canonical_contract(entity) -%}
 {%- set one_of = contract.meta.get('one_of', []) -%}
@@ -28,7 +28,7 @@
 {%- endif -%}
 with source as (
 
-    select * from {{ source_relation }}
+    select * from {{ source_relation }}{{ ' as source ' ~ filter if filter }}
 
 ),
 

@@ -1,26 +1,27 @@
 {#- A table whose rows belong to customers or orders: built whole, or only for those touched since the last run, as
-    int_changes__run decided for all tables of the tier at once. -#}
+    int_changes__run decided for all tables of the heavy tier at once, and int_changes__front for those before it. -#}
 {% materialization touched, default %}
     {%- set existing = load_cached_relation(this) -%}
-    {%- set mode = heavy_tier_mode() -%}
+    {%- set touched_by = touched_list(config) -%}
+    {%- set mode = tier_mode('int_changes__front' if config.get('meta', {}).get('touched_by') else 'int_changes__run') -%}
     {%- if mode != 'incremental' or existing is none or not existing.is_table or should_full_refresh() -%}
         {{- return(materialize_table()) -}}
     {%- endif -%}
     {%- set key = config.require('unique_key') -%}
-    {%- set touched = changes_relation({'order_key': 'int_changes__orders', 'customer_key': 'int_changes__customers'}[key]) -%}
+    {%- set touched = 'select ' ~ touched_by.column ~ ' from ' ~ changes_relation(touched_by.name) -%}
     {%- set columns = adapter.get_columns_in_relation(existing) | map(attribute='quoted') | join(', ') -%}
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
     {#- one transaction: whoever is killed here leaves the table as it was (at Spark two: the next run deletes again) -#}
     {% call statement('delete') -%}
-        {{ delete_keys(existing, key, touched) }}
+        {{ delete_keys(existing, key, changes_relation(touched_by.name), touched_by.column) }}
     {%- endcall %}
     {% call statement('main') -%}
         insert into {{ existing }} ({{ columns }})
         select {{ columns }} from (
             {{ rows_of_touched(sql) }}
         ) as built
-        where {{ key }} in (select {{ key }} from {{ touched }})
+        where {{ key }} in ({{ touched }})
     {%- endcall %}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {{ adapter.commit() }}
@@ -28,18 +29,36 @@
     {{ return({'relations': [existing]}) }}
 {% endmaterialization %}
 
-{#- What this run's int_changes__run says. A table of the tier that is built outside a run (by hand, or alone from
-    Dagster's user interface) no longer stands where the last run's fingerprints say: they are thrown away, and the
-    next run builds everything. -#}
-{% macro heavy_tier_mode() -%}
-{%- set run = left_behind('int_changes__run') -%}
-{%- if run is not none -%}
-    {%- set row = run_query('select run_id, mode from ' ~ run).rows[0] -%}
-    {%- if row[0] == env_var('RITORNO_RUN_ID', '') -%}{{ return(row[1]) }}{%- endif -%}
-{%- endif -%}
+{#- The model of models/intermediate/changes that lists a table's touched keys, and its only column. A table of the front
+    names it in its meta. -#}
+{% macro touched_list(config) -%}
+{%- set named = config.get('meta', {}).get('touched_by') -%}
+{%- if named -%}{{ return({'name': named, 'column': 'order_id'}) }}{%- endif -%}
+{%- set key = config.require('unique_key') -%}
+{{- return({
+    'name': {'order_key': 'int_changes__orders', 'customer_key': 'int_changes__customers'}[key], 'column': key
+}) -}}
+{%- endmacro %}
+
+{#- How this run builds a tier. A table that is built outside a run (by hand, or alone from Dagster's user interface) no
+    longer stands where what was kept of the last run says: its account is thrown away, and the next run builds
+    everything. -#}
+{% macro tier_mode(decision) -%}
+{%- set mode = run_mode(decision) -%}
+{%- if mode is not none -%}{{ return(mode) }}{%- endif -%}
 {%- set done = left_behind('int_changes__done') -%}
 {%- if done is not none -%}{%- do adapter.drop_relation(done) -%}{%- endif -%}
 {{- return('full') -}}
+{%- endmacro %}
+
+{#- What this run's int_changes__front or int_changes__run says; none outside a run. -#}
+{% macro run_mode(decision) -%}
+{%- set relation = left_behind(decision) -%}
+{%- if relation is not none -%}
+{%- set row = run_query('select run_id, mode from ' ~ relation).rows[0] -%}
+{%- if row[0] == env_var('RITORNO_RUN_ID', '') -%}{{ return(row[1]) }}{%- endif -%}
+{%- endif -%}
+{{- return(none) -}}
 {%- endmacro %}
 
 {% macro left_behind(name) -%}

@@ -38,8 +38,8 @@
 {%- endif -%}
 {%- endmacro %}
 
-{#- Whether this run takes fingerprints at all: they cost a scan of the orders, which a run that will never be
-    incremental needn't pay. -#}
+{#- Whether this run takes fingerprints at all: they cost a scan of what landed, which a run that will never be
+    incremental needn't pay. Asked by models that come after the staging models of orders. -#}
 {% macro takes_fingerprints() -%}
 {%- if not execute -%}{{ return(true) }}{%- endif -%}
 {%- if var('incremental') == 'never' or not can_delete_rows() -%}{{ return(false) }}{%- endif -%}
@@ -47,9 +47,13 @@
 {%- if flags.WHICH not in ('build', 'run') -%}{{ return(false) }}{%- endif -%}
 {%- set least = var('incremental_from_orders').get(target.type) -%}
 {%- if least is none -%}{{ return(false) }}{%- endif -%}
-{%- set orders = changes_relation('int_orders__classified') -%}
-{%- set counted = run_query('select count(*) from (select 1 as one from ' ~ orders ~ ' limit ' ~ least ~ ') as counted') -%}
-{{- return(counted.rows[0][0] | int >= least) -}}
+{%- set counted = namespace(orders=0) -%}
+{%- for system, entities in var('systems').items() if 'orders' in entities -%}
+    {%- set orders = changes_relation('stg_' ~ system ~ '__orders', 'staging') -%}
+    {%- set rows = run_query('select count(*) from (select 1 as one from ' ~ orders ~ ' limit ' ~ least ~ ') as counted').rows -%}
+    {%- set counted.orders = counted.orders + rows[0][0] | int -%}
+{%- endfor -%}
+{{- return(counted.orders >= least) -}}
 {%- endmacro %}
 
 {#- The heavy tier. A list, since dbt must know every ref before it has read the models' configuration; a test holds it

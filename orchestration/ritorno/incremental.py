@@ -22,7 +22,6 @@ from ritorno.home import PROJECT_ROOT, Home
 RUN = "int_changes__run"
 """The model that says how the heavy tier is built, and why."""
 _VERSIONS = ("ritorno", "dbt-core", "dbt-duckdb", "dbt-postgres", "duckdb")
-_CHANGES = "models/intermediate/changes/"
 
 
 @dataclass(frozen=True)
@@ -79,24 +78,52 @@ def policy_hash(values: Mapping[str, Any], project_root: Path = PROJECT_ROOT) ->
 
 
 def code_hash(manifest: Mapping[str, Any]) -> str:
-    """Equal as long as the same code on the same versions would build the tier: its models, all our macros."""
-    nodes = {
-        unique_id: node["checksum"]["checksum"]
-        for unique_id, node in manifest["nodes"].items()
-        if node["resource_type"] == "model" and (is_heavy(node) or node["original_file_path"].startswith(_CHANGES))
-    }
+    """Equal as long as the same code on the same versions would build the tables that are kept from run to run.
+
+    That is their models with all models that they come from, all our macros, and the contract of the raw tables.
+    """
+    nodes = manifest["nodes"]
+    waiting = [unique_id for unique_id, node in nodes.items() if is_heavy(node) or is_front(node)]
+    models: dict[str, str] = {}
+    while waiting:
+        node = nodes.get(unique_id := waiting.pop())
+        if node is not None and unique_id not in models and node["resource_type"] == "model":
+            models[unique_id] = node["checksum"]["checksum"]
+            waiting += node["depends_on"]["nodes"]
     macros = {
         unique_id: macro["macro_sql"]
         for unique_id, macro in manifest["macros"].items()
         if macro["package_name"] == "ritorno"
     }
-    digest = hashlib.sha256(json.dumps([nodes, macros, _versions()], sort_keys=True).encode())
+    contract = {
+        unique_id: [source["config"].get("meta"), _columns(source)]
+        for unique_id, source in manifest["sources"].items()
+        if source["source_name"] == "files"
+    }
+    digest = hashlib.sha256(json.dumps([models, macros, contract, _versions()], sort_keys=True).encode())
     return digest.hexdigest()[:16]
 
 
 def is_heavy(node: Mapping[str, Any]) -> bool:
     """Whether a model is one of the heavy tier."""
-    return bool(node["config"].get("materialized") == "touched")
+    return bool(node["config"].get("materialized") == "touched") and not is_front(node)
+
+
+def is_front(node: Mapping[str, Any]) -> bool:
+    """Whether a model is one of those before the heavy tier that follow what landed."""
+    return bool(node["config"].get("materialized") == "touched") and "touched_by" in _meta(node)
+
+
+def _meta(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    meta: Mapping[str, Any] = node["config"].get("meta") or {}
+    return meta
+
+
+def _columns(source: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    return [
+        (name, column.get("data_type"), column["config"].get("meta") if column.get("config") else column.get("meta"))
+        for name, column in source["columns"].items()
+    ]
 
 
 @cache

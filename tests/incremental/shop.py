@@ -12,31 +12,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from ritorno.incremental import is_heavy
+from ritorno.incremental import is_front, is_heavy
 from tests.support import Project
 from tests.support.project import AS_OF_SENTINEL
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
-_BEFORE_THE_FIRST_RUN = """
-    create schema if not exists intermediate; create schema if not exists marts;
-    create table if not exists intermediate.int_changes__run (run_id varchar, mode varchar);
-    create table if not exists intermediate.int_changes__done (
-        run_id varchar, as_of_date date, engine varchar, policy_hash varchar, code_hash varchar,
-        has_fingerprints boolean
-    );
-    create table if not exists intermediate.int_changes__kept (customer_key varchar, fingerprint decimal(38, 0));
-    create table if not exists intermediate.int_changes__customers (customer_key varchar);
-    create table if not exists intermediate.int_changes__orders (order_key varchar);
-    create table if not exists marts.orders (order_key varchar, customer_key varchar)
-"""
-
-
-class Killed(Exception):  # noqa: N818  not an error: what somebody did to the process
-    """The run ended in the middle."""
 
 
 @dataclass
@@ -46,59 +31,74 @@ class Warehouse:
     Attributes:
         project: compiled with `incremental: always`.
         edit: a fault put into a model's SQL, for the tests of the tests.
+        until: the last model that a run builds, and the last table that is compared.
     """
 
     project: Project = field(default_factory=lambda: Project.compile(incremental="always", incremental_max_share=1.0))
     edit: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    until: str = "int_changes__done"
     runs: int = 0
 
     @cached_property
     def con(self) -> duckdb.DuckDBPyConnection:
         """The warehouse."""
-        con = self.project.connect({})
-        con.execute(_BEFORE_THE_FIRST_RUN)
-        return con
+        return self.project.connect({})
 
     @cached_property
-    def heavy(self) -> list[str]:
-        """The heavy tier's models, in the order they are built."""
-        order = self.project.order(["int_changes__done"])
-        return [name for name in order if is_heavy(self.project.manifest["nodes"][f"model.ritorno.{name}"])]
+    def kept(self) -> list[str]:
+        """The tables of the front and of the heavy tier, in the order they are built."""
+        return [name for name in self.project.order([self.until]) if _is_kept(self.project._node(name))]
 
-    def refresh(self, raw: Rows, as_of: date, *, killed_after: int | None = None) -> Mapping[str, Any]:
-        """Replace the raw tables and build what `int_changes__done` waits for; returns how the run decided.
+    def save(self, path: Path) -> None:
+        """Write every table to a database file, for `stand`."""
+        self.con.execute(f"attach '{path}' as saved")
+        for schema, name in self._tables("warehouse"):
+            self.con.execute(f'create schema if not exists saved."{schema}"')
+            self.con.execute(f'create table saved."{schema}"."{name}" as from warehouse."{schema}"."{name}"')
+        self.con.execute("detach saved")
+
+    def stand(self, path: Path) -> None:
+        """Be where a saved warehouse was; views are made again by the next run."""
+        self.con.execute(f"attach '{path}' as saved (read_only)")
+        for schema, name in self._tables("saved"):
+            self.con.execute(f'create schema if not exists warehouse."{schema}"')
+            self.con.execute(f'create or replace table warehouse."{schema}"."{name}" as from saved."{schema}"."{name}"')
+        self.con.execute("detach saved")
+        self.runs += 1
+
+    def refresh(self, raw: Rows, as_of: date, *, killed_before: str | None = None) -> Mapping[str, Any]:
+        """Replace the raw tables and build what `int_changes__done` waits for; returns how the last run decided.
 
         Args:
             raw: every raw row that now stands landed.
             as_of: the day.
-            killed_after: the process ends when so many heavy models are built.
+            killed_before: the process ends when this model's turn has come.
         """
         self.runs += 1
         self._land(raw)
-        built = 0
-        try:
-            for unique_id in self.project._order(["int_changes__done"]):
-                if unique_id.startswith("step."):
-                    self.project._run_step(self.con, unique_id.removeprefix("step."), str(as_of))
-                    continue
-                node = self.project.manifest["nodes"].get(unique_id)
-                if node is not None and is_heavy(node):
-                    if built == killed_after:
-                        raise Killed
-                    built += 1
+        for unique_id in self.project._order([self.until]):
+            if unique_id.startswith("step."):
+                self.project._run_step(self.con, unique_id.removeprefix("step."), str(as_of))
+            elif killed_before is not None and unique_id == f"model.ritorno.{killed_before}":
+                break
+            else:
                 self._build(unique_id, as_of)
-        except Killed:
-            pass
-        return self.project.query(self.con, "select * from intermediate.int_changes__run")[0]
+        return self.decision("int_changes__run")
+
+    def decision(self, name: str) -> Mapping[str, Any]:
+        """The one row of int_changes__run or int_changes__front; empty before the first run."""
+        if not self._stands("intermediate", name):
+            return {}
+        return self.project.query(self.con, f"select * from intermediate.{name}")[0]
 
     def differences(self, as_of: date) -> dict[str, list[tuple[Any, ...]]]:
-        """Rows of each heavy table that a full build of it would not have, or would have besides.
+        """Rows of each kept table that a full build of it would not have, or would have besides.
 
         Parents are compared before their children, so equal tables all the way mean a full build of the whole.
         """
         found = {}
-        for name in self.heavy:
-            node = self.project._node(name)
+        for name in self.kept:
+            node = self.project._node("int_changes__fingerprints" if name == "int_changes__kept" else name)
             stands = f"select * from {self.project.relation(name)}"
             whole = f"select * from ({self._sql(node, as_of)})"
             rows = self.con.execute(
@@ -107,6 +107,10 @@ class Warehouse:
             if rows:
                 found[name] = rows
         return found
+
+    def touched(self, name: str) -> set[str]:
+        """The keys in a list of touched ones."""
+        return {row[0] for row in self.con.execute(f"select * from intermediate.{name}").fetchall()}
 
     def _land(self, raw: Rows) -> None:
         for schema, table in self.con.execute(
@@ -118,23 +122,26 @@ class Warehouse:
     def _build(self, unique_id: str, as_of: date) -> None:
         node = self.project.manifest["nodes"][unique_id]
         sql = self._sql(node, as_of)
-        if not is_heavy(node) or self._mode() == "full":
-            self.project._build(self.con, {**node, "compiled_code": sql}, str(as_of))
+        tier = "int_changes__run" if is_heavy(node) else "int_changes__front"
+        is_incremental = self.decision(tier).get("run_id") == f"run-{self.runs}" and (
+            self.decision(tier)["mode"] == "incremental"
+        )
+        touched_sql = sql.replace("/* touched: ", "").replace(" :touched */", "") if is_incremental else sql
+        if not _is_kept(node) or not is_incremental:
+            self.project._build(self.con, {**node, "compiled_code": touched_sql}, str(as_of))
             return
         relation, key = f"{node['schema']}.{node['name']}", node["config"]["unique_key"]
-        touched = "int_changes__orders" if key == "order_key" else "int_changes__customers"
+        column = "order_id" if is_front(node) else key
+        list_of = (node["config"].get("meta") or {}).get("touched_by") or {
+            "order_key": "int_changes__orders", "customer_key": "int_changes__customers"
+        }[key]  # fmt: skip
         self.con.begin()
-        self.con.execute(f"delete from {relation} where {key} in (select {key} from intermediate.{touched})")
-        rows = sql.replace("/* touched: ", "").replace(" :touched */", "")
+        self.con.execute(f"delete from {relation} where {key} in (select {column} from intermediate.{list_of})")
         self.con.execute(
-            f"insert into {relation} by name select * from ({rows}) "
-            f"where {key} in (select {key} from intermediate.{touched})"
+            f"insert into {relation} by name select * from ({touched_sql}) "
+            f"where {key} in (select {column} from intermediate.{list_of})"
         )
         self.con.commit()
-
-    def _mode(self) -> str:
-        row = self.con.execute("select mode from intermediate.int_changes__run").fetchone()
-        return str(row[0]) if row else "full"
 
     def _sql(self, node: Mapping[str, Any], as_of: date) -> str:
         if node["resource_type"] != "model":
@@ -143,4 +150,21 @@ class Warehouse:
         for found, put in [self.edit[node["name"]]] if node["name"] in self.edit else []:
             assert found in sql, f"{node['name']} has no {found}"
             sql = sql.replace(found, put)
-        return re.sub(r"/\* previous: (.*?) :previous \*/", r"\1", sql, flags=re.DOTALL)
+        return re.sub(r"/\* previous: (.*?) :previous \*/", self._previous, sql, flags=re.DOTALL)
+
+    def _previous(self, found: re.Match[str]) -> str:
+        relation = re.search(r'"warehouse"\."(\w+)"\."(\w+)"', found[1])
+        assert relation is not None
+        return found[1] if self._stands(relation[1], relation[2]) else ""
+
+    def _stands(self, schema: str, name: str) -> bool:
+        return (schema, name) in self._tables("warehouse")
+
+    def _tables(self, database: str) -> list[tuple[str, str]]:
+        return self.con.execute(
+            "select schema_name, table_name from duckdb_tables() where database_name = ?", [database]
+        ).fetchall()
+
+
+def _is_kept(node: Mapping[str, Any]) -> bool:
+    return is_heavy(node) or is_front(node)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ritorno.incremental import code_hash, is_heavy, policy_hash
+from ritorno.incremental import code_hash, is_front, is_heavy, policy_hash
 from ritorno.policy import load_policy
 from tests.support import Project
 from tests.support.project import AS_OF_SENTINEL
@@ -15,6 +15,8 @@ from tests.support.project import AS_OF_SENTINEL
 PREFIX = "model.ritorno."
 DIMENSIONS = frozenset({"int_identity__order_customers"})
 """Inputs that say whose a row is: int_changes__fingerprints groups by what they say."""
+
+BEHIND_REFUNDS = {"int_refunds__classified"}
 
 
 @pytest.fixture(scope="module")
@@ -31,19 +33,71 @@ def _heavy(models: Mapping[str, Mapping[str, Any]]) -> set[str]:
     return {name for name, node in models.items() if is_heavy(node)}
 
 
-def test_every_model_of_the_tier_is_waited_for_before_its_fingerprints_are_kept(models: Any) -> None:
-    assert _parents(models["int_changes__kept"]) - {"int_changes__fingerprints"} == _heavy(models)
+def _front(models: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    return {name for name, node in models.items() if is_front(node)}
+
+
+def _ancestors(models: Mapping[str, Mapping[str, Any]], name: str) -> set[str]:
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        parents = (_parents(models[waiting.pop()]) & models.keys()) - found
+        found |= parents
+        waiting += parents
+    return found
+
+
+def test_what_is_kept_of_a_run_is_kept_after_every_table_that_it_stands_for(models: Any) -> None:
+    kept = {name for name in models if name.startswith("int_changes__kept")}
+    assert len(kept) == 6
+    for name in kept:
+        assert _ancestors(models, name) >= _heavy(models) | _front(models) - {"int_changes__kept"}, name
+    assert _parents(models["int_changes__done"]) == kept | {"int_changes__run"}
+
+
+def test_a_list_of_touched_orders_is_written_before_the_table_that_it_is_for(models: Any) -> None:
+    assert len(_front(models)) == 7
+    for name in _front(models):
+        touched_by = models[name]["config"]["meta"]["touched_by"]
+        assert {touched_by, "int_changes__front"} <= _ancestors(models, name)
+        assert "order_id" in models[name]["config"]["unique_key"]
+
+
+def test_the_front_reads_what_it_follows_and_nothing_else(models: Any) -> None:
+    """A new input is one more reason to touch an order: macros/incremental/front.sql, and a case in test_front.py."""
+    read = {
+        name: {parent for parent in _parents(models[name]) if "int_changes__" not in parent}
+        for name in _front(models) - {"int_changes__kept"}
+    }
+    staged = {entity: {f"stg_files__{entity}"} for entity in ("orders", "order_items", "payments")}
+    for entity in ("orders", "order_items"):
+        staged[entity] |= {f"stg_online_retail__{entity}"}
+    assert read == {
+        "int_canonical__orders": staged["orders"],
+        "int_canonical__order_items": staged["order_items"] | {"int_canonical__orders"},
+        "int_canonical__payments": staged["payments"] | {"int_canonical__orders"},
+        "int_orders__items": {"int_canonical__order_items"},
+        "int_orders__classified": {
+            "int_canonical__orders", "int_orders__line_totals", "int_orders__payments", "int_orders__exchange_rates"
+        },
+        "int_identity__order_customers": {
+            "int_canonical__orders", "int_identity__customer_ids", "source.ritorno.identity.guests"
+        },
+    }  # fmt: skip
 
 
 def test_what_the_tier_reads_is_of_the_tier_or_in_the_fingerprint_with_every_column(models: Any) -> None:
     fingerprint = models["int_changes__fingerprints"]
     covered = _parents(fingerprint)
     for name in _heavy(models):
-        foreign = _parents(models[name]) - _heavy(models) - covered - {"int_changes__orders"}
+        foreign = _parents(models[name]) - _heavy(models) - covered - {"int_changes__orders"} - BEHIND_REFUNDS
         assert not foreign, f"{name} reads {foreign}, of which int_changes__fingerprints knows nothing"
+    hashed = fingerprint["compiled_code"] + models["int_changes__refunds"]["compiled_code"]
     for cte in ("orders", "items", "refunds"):  # the whole row, not a list of columns in which one may be missing
-        assert f"hash(hash({cte}))" in fingerprint["compiled_code"]
-    assert covered - DIMENSIONS == {"int_orders__valid", "int_orders__items", "int_refunds__classified"}
+        assert f"hash(hash({cte}))" in hashed
+    covered -= {"int_changes__owned_orders"}  # which orders, not what of them
+    assert covered - DIMENSIONS == {"int_orders__valid", "int_orders__items", "int_changes__refunds"}
+    assert _parents(models["int_changes__refunds"]) == BEHIND_REFUNDS
 
 
 def test_nothing_in_the_tier_asks_for_the_as_of_day(models: Any) -> None:
@@ -75,6 +129,12 @@ def test_another_model_macro_or_policy_is_another_hash_and_the_way_of_building_i
     now = code_hash(manifest)
     assert code_hash(edited("nodes", unique_id, checksum={"name": "sha256", "checksum": "another"})) != now
     assert code_hash(edited("macros", macro, macro_sql="another")) != now
+    view = f"{PREFIX}int_orders__line_totals"  # between two tables that are kept
+    assert code_hash(edited("nodes", view, checksum={"name": "sha256", "checksum": "another"})) != now
+    source = "source.ritorno.files.orders"
+    columns = manifest["sources"][source]["columns"]
+    fewer = {name: column for name, column in columns.items() if name != "coupon_code"}
+    assert code_hash(edited("sources", source, columns=fewer)) != now
     assert code_hash(edited("nodes", f"{PREFIX}customers", checksum={"name": "sha256", "checksum": "another"})) == now
 
     values = load_policy().values

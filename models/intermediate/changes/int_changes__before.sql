@@ -1,6 +1,16 @@
 -- What the last runs left behind. `done` is written last of all: a run that began and isn't done was interrupted, and
 -- what it was about to touch is touched again.
-with begun as (
+with front as (
+
+    select
+        cast(null as {{ type_string() }}) as run_id,
+        cast(null as {{ type_string() }}) as mode
+    where false
+    {{ and_previous('int_changes__front', 'select run_id, mode from {previous}') }}
+
+),
+
+begun as (
 
     select
         cast(null as {{ type_string() }}) as run_id,
@@ -36,6 +46,8 @@ always as (
 final as (
 
     select
+        front.run_id as front_run_id,
+        front.mode as front_mode,
         begun.run_id as begun_run_id,
         begun.mode as begun_mode,
         done.run_id as done_run_id,
@@ -44,8 +56,13 @@ final as (
         done.policy_hash as done_policy_hash,
         done.code_hash as done_code_hash,
         coalesce(done.has_fingerprints, false) as has_fingerprints,
-        coalesce(begun.run_id != done.run_id, false) as is_interrupted
+        coalesce(begun.run_id != done.run_id, false)
+        or coalesce(front.run_id != done.run_id, false) as is_interrupted,
+        -- the tier's decision of a run that was killed before it is the one of the run before
+        coalesce(begun.run_id != done.run_id and begun.mode = 'full', false) as is_full_interrupted,
+        coalesce(front.run_id != done.run_id and front.mode = 'full', false) as is_full_front_interrupted
     from always
+    left join front on always.one = 1
     left join begun on always.one = 1
     left join done on always.one = 1
 

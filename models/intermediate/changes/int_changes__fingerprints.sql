@@ -1,31 +1,35 @@
--- All that the heavy tier reads of a customer, as one number: the sum of the hashes of every row, so the order of rows
--- doesn't matter and a row twice is not a row once. Validity, currency, refunds and as-of are decided before this
--- point: whatever changes an input (a late, corrected or deleted row, a merge, a rate, a date that is reached) changes
--- the sum, and nothing else does. An anonymous order is a customer of its own.
+-- All that the heavy tier reads of an order, as one number, and whose it is: the sum of the hashes of its rows, so the
+-- order of rows doesn't matter and a row twice is not a row once. Validity, currency, refunds and as-of are decided
+-- before this point: whatever changes an input changes the sum, and nothing else does. Of all orders if the front was
+-- built in full, else of those it touched. An anonymous order is a customer of its own.
+-- depends_on: {{ ref('int_changes__owned_orders') }}
 with orders as (
 
     select * from {{ ref('int_orders__valid') }}
-    {% if not takes_fingerprints() %}where false{% endif %}
+    where {{ takes_fingerprints() | string | lower }}
+    {{ in_scope('int_changes__owned_orders', 'and') }}
 
 ),
 
 items as (
 
     select * from {{ ref('int_orders__items') }}
-    {% if not takes_fingerprints() %}where false{% endif %}
+    where {{ takes_fingerprints() | string | lower }}
+    {{ in_scope('int_changes__owned_orders', 'and') }}
 
 ),
 
 refunds as (
 
-    select * from {{ ref('int_refunds__classified') }}
-    where outcome = 'counts' and order_key is not null
+    select * from {{ ref('int_changes__refunds') }}
 
 ),
 
 order_customers as (
 
     select * from {{ ref('int_identity__order_customers') }}
+    where {{ takes_fingerprints() | string | lower }}
+    {{ in_scope('int_changes__owned_orders', 'and') }}
 
 ),
 
@@ -50,28 +54,20 @@ hashed_items as (
 
 ),
 
-hashed_refunds as (
-
-    select
-        order_key,
-        sum({{ row_hash('refunds') }}) as row_hashes
-    from refunds
-    group by order_key
-
-),
-
 owned as (
 
     select
+        hashed_orders.order_key,
+        hashed_orders.order_id,
         coalesce(order_customers.customer_key, 'order:' || hashed_orders.order_key) as customer_key,
         hashed_orders.row_hash
         + coalesce(hashed_items.row_hashes, 0)
-        + coalesce(hashed_refunds.row_hashes, 0) as row_hashes
+        + coalesce(refunds.row_hashes, 0) as fingerprint
     from hashed_orders
     left join hashed_items
         on hashed_orders.order_key = hashed_items.order_key
-    left join hashed_refunds
-        on hashed_orders.order_key = hashed_refunds.order_key
+    left join refunds
+        on hashed_orders.order_key = refunds.order_key
     left join order_customers
         on hashed_orders.system = order_customers.system and hashed_orders.order_id = order_customers.order_id
 
@@ -80,11 +76,11 @@ owned as (
 final as (
 
     select
+        cast(order_key as {{ type_string() }}) as order_key,
+        cast(order_id as {{ type_string() }}) as order_id,
         cast(customer_key as {{ type_string() }}) as customer_key,
-        cast(count(*) as bigint) as orders,
-        cast(sum(row_hashes) as decimal(38, 0)) as fingerprint
+        cast(fingerprint as decimal(38, 0)) as fingerprint
     from owned
-    group by customer_key
 
 )
 

@@ -14,18 +14,46 @@ touched as (
 
 ),
 
+owned_orders as ( -- noqa: ST03
+
+    select * from {{ ref('int_changes__owned_orders') }}
+
+),
+
+front as ( -- noqa: ST03
+
+    select * from {{ ref('int_changes__front') }}
+
+),
+
 before as (
 
     select * from {{ ref('int_changes__before') }}
 
 ),
 
+-- those of the last run, but for the orders whose fingerprints were taken again
+standing as (
+
+    select
+        order_key,
+        customer_key
+    from fingerprints
+    {{ and_previous(
+        'int_changes__kept',
+        "select kept.order_key, kept.customer_key from {previous} as kept"
+        ~ " left join owned_orders on kept.order_id = owned_orders.order_id"
+        ~ " where owned_orders.order_id is null and (select front.mode from front) = 'incremental'"
+    ) }}
+
+),
+
 sizes as (
 
     select
-        count(*) as customers,
-        coalesce(sum(orders), 0) as orders
-    from fingerprints
+        count(distinct customer_key) as customers,
+        count(*) as orders
+    from standing
 
 ),
 
@@ -44,21 +72,7 @@ judged as (
         sizes.orders,
         touched_sizes.touched_customers,
         case
-            when {{ var('incremental') == 'never' }} then 'policy: incremental is never'
-            when {{ not can_delete_rows() }} then 'this engine has no rows that could be replaced'
-            when {{ not takes_fingerprints() }}
-                then 'policy: fewer orders than incremental_from_orders'
-            when '{{ run_id }}' = '' then 'dbt was run by hand'
-            when '{{ env_var('RITORNO_FULL', '') }}' != '' then 'asked for (--full)'
-            when before.done_run_id is null then 'no finished run to build on'
-            when before.done_engine != '{{ target.type }}' then 'the last run was on ' || before.done_engine
-            when before.done_policy_hash != '{{ policy_hash }}' then 'the policy has changed'
-            when before.done_code_hash != '{{ code_hash }}'
-                then 'models, macros or versions have changed'
-            when before.is_interrupted and before.begun_mode = 'full' then 'the last full build was interrupted'
-            when not before.has_fingerprints then 'the last run took no fingerprints'
-            when before.done_as_of_date > {{ as_of_date() }}
-                then 'as of goes back from ' || cast(before.done_as_of_date as {{ type_string() }})
+            {{ reasons_for_full(run_id, policy_hash, code_hash, 'before.is_full_interrupted') }}
             when touched_sizes.touched_customers > sizes.customers * {{ var('incremental_max_share') }}
                 then 'more customers changed than incremental_max_share'
         end as reason

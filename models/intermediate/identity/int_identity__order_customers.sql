@@ -1,11 +1,18 @@
-{#- Superseded, duplicate and unreadable rows left out, an order id is one row. -#}
+{{ config(
+    materialized='touched', unique_key='order_id', meta={'touched_by': 'int_changes__owned_orders'}
+) }}
+
+-- Superseded, duplicate and unreadable rows left out, an order id is one row.
+-- depends_on: {{ ref('int_changes__owned_orders') }}
 with
 
 orders as (
 
     select *
     from {{ ref('int_canonical__orders') }}
-    where row_status in ('current', 'deleted', 'erased')
+    where
+        row_status in ('current', 'deleted', 'erased')
+        {{ only_order_ids('int_changes__owned_orders', 'and') }}
 
 ),
 

@@ -1,3 +1,8 @@
+{{ config(
+    materialized='touched', unique_key='order_id', meta={'touched_by': 'int_changes__front_orders'}
+) }}
+
+-- depends_on: {{ ref('int_changes__front_orders') }}
 -- The one definition of a valid order (METRICS.md, ground rules). Everything that counts orders reads the outcome
 -- from here; the reasons stand in the order in which they are asked.
 {%- set prices_include_tax = var('prices_include_tax') -%}
@@ -7,19 +12,29 @@ with orders as (
 
     select * from {{ ref('int_canonical__orders') }}
     -- deleted orders are listed, if they existed as of the day
-    where row_status = 'current' or (row_status = 'deleted' and not is_after_as_of)
+    where
+        (row_status = 'current' or (row_status = 'deleted' and not is_after_as_of))
+        {{ only_order_ids('int_changes__front_orders', 'and') }}
 
 ),
 
 line_totals as (
 
-    select * from {{ ref('int_orders__line_totals') }}
+    select *
+    from {{ instead_of(
+        ref('int_orders__line_totals'),
+        line_totals(changes_relation('int_orders__items'), only_in('int_changes__front_orders'))
+    ) }}
 
 ),
 
 payments as (
 
-    select * from {{ ref('int_orders__payments') }}
+    select *
+    from {{ instead_of(
+        ref('int_orders__payments'),
+        payments_of_orders(changes_relation('int_canonical__payments'), only_in('int_changes__front_orders'))
+    ) }}
 
 ),
 

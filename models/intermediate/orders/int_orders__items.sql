@@ -1,8 +1,14 @@
+{{ config(
+    materialized='touched', unique_key='order_id', meta={'touched_by': 'int_changes__item_order_ids'}
+) }}
+
+-- depends_on: {{ ref('int_changes__item_order_ids') }}
 -- The current lines. Canonical has put lines without an order into quarantine, so every line here has its parent.
 with items as (
 
     select * from {{ ref('int_canonical__order_items') }}
     where row_status = 'current'
+    {{ only_order_ids('int_changes__item_order_ids', 'and') }}
 
 ),
 

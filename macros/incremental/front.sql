@@ -1,0 +1,286 @@
+{#- The front: canonical orders, their lines and payments, validity and whose an order is, recomputed only for the orders
+    that something happened to since the last finished run. Its unit is the order_id: every table of it can be cut by
+    order_id into parts that are functions of few rows, so the parts of touched ids are thrown away and built again from
+    all that stands landed. Each list of touched ids is a superset: an id too many costs time, an id too few is a fault.
+
+    1. Landed. Raw rows are cut into chunks: 4,096 lines of a batch (rows without a line, a loader's: by a hash of their
+       order_id). Every run adds up the hashes of all columns of each chunk (int_changes__landed). A chunk whose sum is
+       another than after the last finished run is changed (int_changes__chunks): a new or corrected file, a forgotten
+       one, a row that an erasure wrote over. Nothing depends on who changed it. A hash of a row costs a fiftieth of
+       what typing, ranking and writing it does.
+    2. int_changes__order_ids, what int_canonical__orders is recomputed for. A row's status depends on its own values,
+       on the other rows of its order_id and on as-of. So: order_ids of rows in changed chunks, as they are now and as
+       they stood; and of rows whose day (event_date, updated_at, deleted_at) lies in (last as-of, as-of].
+    3. int_changes__item_order_ids and …payment_order_ids, what their canonical tables are recomputed for. A line
+       depends on its own values, on whether an order of its order_id can be read, on the newest batch of lines without
+       id of its order, on as-of, and on the other rows of its order_item_id, which may stand in another order. So: the
+       orders of changed rows (as above, and rows of orders in 2), and those of every row that shares an order_item_id
+       with one of them. What must be read to rank these (int_changes__item_inputs) is more: all orders that share an
+       order_item_id with any row of them. Payments likewise.
+    4. int_changes__front_orders, what int_orders__classified is recomputed for: 2 and 3, orders of a currency and day
+       whose exchange rate is another, and orders whose cancellation or deletion falls due by their store's calendar.
+    5. int_changes__owned_orders, what int_identity__order_customers and the fingerprints are recomputed for: 4, orders
+       of an account or guest that is somebody else's now, and orders of which refunds changed.
+
+    An interrupted run: what the lists above are compared with is kept until the last table of the heavy tier is built
+    (int_changes__kept…, then int_changes__done), and each list takes in what it was in the interrupted run, so whatever
+    that run deleted, inserted or left is recomputed. Rows that a killed run took away can't be looked up any more,
+    but their ids are in its lists.
+
+    What can't be followed is built in full, with its reason in int_changes__front: the policy and code cases of the
+    heavy tier, an as-of that goes back, and orders, lines or payments of another system than `files`, whose staging may
+    depend on anything. A change that touches more than incremental_max_share of the rows is quicker in full. -#}
+
+{% macro front_models() -%}
+{{- return([
+    'int_canonical__orders', 'int_canonical__order_items', 'int_canonical__payments', 'int_orders__items',
+    'int_orders__classified', 'int_identity__order_customers', 'int_changes__kept',
+]) -}}
+{%- endmacro %}
+
+{#- Canonical entities that follow what landed: the list of their touched order_ids, and that of all that is read. -#}
+{% macro followed_entities() -%}
+{{- return({
+    'orders': {'key': 'order_id', 'touched': 'int_changes__order_ids', 'inputs': 'int_changes__order_ids'},
+    'order_items': {'key': 'order_item_id', 'touched': 'int_changes__item_order_ids', 'inputs': 'int_changes__item_inputs'},
+    'payments': {'key': 'payment_id', 'touched': 'int_changes__payment_order_ids', 'inputs': 'int_changes__payment_inputs'},
+}) -}}
+{%- endmacro %}
+
+{#- In a model of the front: only rows of these order_ids, when it is built incrementally. -#}
+{% macro only_order_ids(list, keyword='where', order_id='order_id') -%}
+/* touched: {{ keyword }} {{ order_id }} in (select order_id from {{ changes_relation(list) }}) :touched */
+{%- endmacro %}
+
+{% macro only_in(list) -%}where order_id in (select order_id from {{ changes_relation(list) }}){%- endmacro %}
+
+{#- Another source of the same rows, when it is built incrementally: {{ instead_of('view', 'select …') }}. -#}
+{% macro instead_of(relation, query) -%}
+/* touched: ({{ query }}) as touched_rows -- :touched */ {{ relation }}
+{%- endmacro %}
+
+{#- The same filter in a model that is built anew every time, from touched orders only if the front was. -#}
+{% macro in_scope(list, keyword='where') -%}
+{%- set filter = keyword ~ ' order_id in (select order_id from ' ~ changes_relation(list) ~ ')' -%}
+{%- if not (execute and flags.WHICH in ('build', 'run')) -%}
+/* touched: {{ filter }} :touched */
+{%- elif run_mode('int_changes__front') == 'incremental' -%}
+{{ filter }}
+{%- endif -%}
+{%- endmacro %}
+
+{#- The raw text of an order_id as canonical has it, never null, so that rows without one are a unit too. -#}
+{% macro raw_order_id(relation) -%}coalesce({{ read_text(relation ~ '.' ~ adapter.quote('order_id')) }}, ''){%- endmacro %}
+
+{#- A number of the chunk within its batch. -#}
+{% macro chunk_of(line, order_id) -%}
+case when {{ line }} is null then {{ bucket_of(order_id) }} else cast({{ line }} - {{ line }} % 4096 as bigint) end
+{%- endmacro %}
+
+{#- Whether a day that was still to come at the last finished run's as-of has come: the instant is compared first, which
+    costs less than its local date. `front` is int_changes__front. -#}
+{% macro falls_due(instant, zone=none) -%}
+(
+    {{ instant }} > front.due_from and {{ instant }} < front.due_to
+    and {{ local_date(instant, zone or "'" ~ var('business_timezone') ~ "'") }} > front.last_as_of_date
+    and {{ local_date(instant, zone or "'" ~ var('business_timezone') ~ "'") }} <= front.as_of_date
+)
+{%- endmacro %}
+
+{#- Rows of changed chunks: as they are in raw, and as canonical has them from the last run. -#}
+{% macro changed_rows_of(entity) -%}
+{%- set key = followed_entities()[entity].key -%}
+{%- set event_date = "standing.event_date > front.last_as_of_date and standing.event_date <= front.as_of_date" -%}
+landed as (
+
+    select
+        {{ raw_order_id('raw_rows') }} as order_id,
+        {{ read_text('raw_rows.' ~ adapter.quote(key)) }} as row_id,
+        cast(coalesce(raw_rows._ritorno_batch, 0) as bigint) as batch,
+        {{ chunk_of('raw_rows._ritorno_line', raw_order_id('raw_rows')) }} as chunk
+    from {{ source('files', entity) }} as raw_rows
+
+),
+
+chunks as (
+
+    select
+        batch,
+        chunk
+    from {{ ref('int_changes__chunks') }}
+    where entity = '{{ entity }}' and is_changed and (select front.mode from front) = 'incremental'
+
+),
+
+changed_rows as (
+
+    select
+        landed.order_id,
+        landed.row_id
+    from landed
+    inner join chunks on landed.batch = chunks.batch and landed.chunk = chunks.chunk
+    {{ and_previous(
+        'int_canonical__' ~ entity,
+        "select coalesce(standing.order_id, '') as order_id, standing." ~ key ~ " as row_id from {previous} as standing"
+        ~ " inner join chunks on standing.source_batch = chunks.batch and "
+        ~ chunk_of('standing.source_line', "coalesce(standing.order_id, '')") ~ " = chunks.chunk"
+    ) }}
+    {{ and_previous(
+        'int_canonical__' ~ entity,
+        "select coalesce(standing.order_id, '') as order_id, standing." ~ key ~ " as row_id from {previous} as standing"
+        ~ " cross join front where front.mode = 'incremental' and ("
+        ~ event_date ~ " or " ~ falls_due('standing.updated_at') ~ " or " ~ falls_due('standing.deleted_at') ~ ")"
+    ) }}
+
+)
+{%- endmacro %}
+
+{#- The order_ids for which rows that belong to orders are recomputed (3. above). -#}
+{% macro touched_order_ids_of(entity) -%}
+{%- set followed = followed_entities()[entity] -%}
+with front as ( -- noqa: ST03
+
+    select * from {{ ref('int_changes__front') }}
+
+),
+
+order_ids as ( -- noqa: ST03
+
+    select order_id
+    from {{ ref('int_changes__order_ids') }}
+
+),
+
+{{ changed_rows_of(entity) }},
+
+changed as (
+
+    select
+        order_id,
+        row_id
+    from changed_rows
+    {{ and_previous(
+        'int_canonical__' ~ entity,
+        "select coalesce(standing.order_id, '') as order_id, standing." ~ followed.key ~ " as row_id"
+        ~ " from {previous} as standing"
+        ~ " where coalesce(standing.order_id, '') in (select order_ids.order_id from order_ids)"
+    ) }}
+
+),
+
+changed_keys as ( -- noqa: ST03
+
+    select distinct row_id
+    from changed
+    where row_id is not null
+
+),
+
+touched as (
+
+    select order_id from changed
+    {{ and_previous(
+        'int_canonical__' ~ entity,
+        "select coalesce(standing.order_id, '') as order_id from {previous} as standing"
+        ~ " where standing." ~ followed.key ~ " in (select changed_keys.row_id from changed_keys)"
+    ) }}
+    {{ and_previous(
+        followed.touched,
+        "select order_id from {previous}"
+        ~ " where (select front.is_interrupted and front.mode = 'incremental' from front)"
+    ) }}
+
+),
+
+final as (
+
+    select distinct cast(order_id as {{ type_string() }}) as order_id
+    from touched
+
+)
+
+select * from final
+{%- endmacro %}
+
+{#- The order_ids whose rows must be read for that. -#}
+{% macro input_order_ids_of(entity) -%}
+{%- set followed = followed_entities()[entity] -%}
+with touched as (
+
+    select order_id
+    from {{ ref(followed.touched) }}
+
+),
+
+keys as ( -- noqa: ST03
+
+    select
+        order_id,
+        cast(null as {{ type_string() }}) as row_id
+    from touched
+    where false
+    {{ and_previous(
+        'int_canonical__' ~ entity,
+        "select standing.order_id, standing." ~ followed.key ~ " as row_id from {previous} as standing"
+        ~ " where coalesce(standing.order_id, '') in (select touched.order_id from touched)"
+        ~ " and standing." ~ followed.key ~ " is not null"
+    ) }}
+
+),
+
+inputs as (
+
+    select order_id from touched
+    {{ and_previous(
+        'int_canonical__' ~ entity,
+        "select coalesce(standing.order_id, '') as order_id from {previous} as standing"
+        ~ " where standing." ~ followed.key ~ " in (select keys.row_id from keys)"
+    ) }}
+
+),
+
+final as (
+
+    select distinct cast(order_id as {{ type_string() }}) as order_id
+    from inputs
+
+)
+
+select * from final
+{%- endmacro %}
+
+{#- Whether every table of the front stands, so that what is gone can be looked up. -#}
+{% macro front_stands() -%}
+{%- if not (execute and flags.WHICH in ('build', 'run')) -%}{{ return(true) }}{%- endif -%}
+{%- for name in front_models() -%}
+    {%- set relation = left_behind(name) -%}
+    {%- if relation is none or not relation.is_table -%}{{ return(false) }}{%- endif -%}
+{%- endfor -%}
+{{- return(true) -}}
+{%- endmacro %}
+
+{#- Reasons to build everything that the front and the heavy tier share; `before` is int_changes__before. -#}
+{% macro reasons_for_full(run_id, policy_hash, code_hash, was_full) -%}
+            when {{ var('incremental') == 'never' }} then 'policy: incremental is never'
+            when {{ not can_delete_rows() }} then 'this engine has no rows that could be replaced'
+            when {{ not takes_fingerprints() }}
+                then 'policy: fewer orders than incremental_from_orders'
+            when '{{ run_id }}' = '' then 'dbt was run by hand'
+            when '{{ env_var('RITORNO_FULL', '') }}' != '' then 'asked for (--full)'
+            when before.done_run_id is null then 'no finished run to build on'
+            when before.done_engine != '{{ target.type }}' then 'the last run was on ' || before.done_engine
+            when before.done_policy_hash != '{{ policy_hash }}' then 'the policy has changed'
+            when before.done_code_hash != '{{ code_hash }}'
+                then 'models, macros or versions have changed'
+            when {{ was_full }} then 'the last full build was interrupted'
+            when not before.has_fingerprints then 'the last run took no fingerprints'
+            when before.done_as_of_date > {{ as_of_date() }}
+                then 'as of goes back from ' || cast(before.done_as_of_date as {{ type_string() }})
+{%- endmacro %}
+
+{#- What is kept of a finished run is written after all tables that it stands for. -#}
+{% macro after_the_heavy_tier() -%}
+{%- for heavy in heavy_models() %}
+-- depends_on: {{ ref(heavy) }}
+{%- endfor %}
+{%- endmacro %}

@@ -1,0 +1,1 @@
+{{ input_order_ids_of('order_items') }}

@@ -1,0 +1,1 @@
+{{ touched_order_ids_of('payments') }}

@@ -1,0 +1,21 @@
+-- What the heavy tier reads of an order's refunds, as one number.
+with refunds as (
+
+    select * from {{ ref('int_refunds__classified') }}
+    where outcome = 'counts' and order_key is not null
+    {% if not takes_fingerprints() %}and false{% endif %}
+
+),
+
+final as (
+
+    select
+        cast(order_key as {{ type_string() }}) as order_key,
+        cast(substring(order_key, length(system) + 2) as {{ type_string() }}) as order_id,
+        cast(sum({{ row_hash('refunds') }}) as decimal(38, 0)) as row_hashes
+    from refunds
+    group by 1, 2
+
+)
+
+select * from final
