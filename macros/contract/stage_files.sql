@@ -2,7 +2,12 @@
     its declared type, and a row with a value that can't be read says which (the first in column order), what stood
     there, and why. No row is dropped, but by `filter`, a condition on the raw table as `source`. -#}
 {% macro stage_files(entity, filter='') -%}
-{%- set source_relation = source('files', entity) -%}
+{#- with a filter the text stands in another model's SQL, which comes after the staging model anyway -#}
+{%- if not filter -%}
+    {%- set source_relation = source('files', entity) -%}
+{%- elif execute -%}
+    {%- set source_relation = graph.sources['source.ritorno.files.' ~ entity].relation_name -%}
+{%- endif -%}
 {%- set contract = canonical_contract(entity) -%}
 {%- set one_of = contract.meta.get('one_of', []) -%}
 {%- set names = contract.columns | map(attribute='name') | list -%}
