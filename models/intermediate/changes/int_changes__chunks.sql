@@ -21,8 +21,7 @@ final as (
         cast(coalesce(landed.batch, kept.batch) as bigint) as batch,
         cast(coalesce(landed.chunk, kept.chunk) as bigint) as chunk,
         cast(greatest(coalesce(landed.row_count, 0), coalesce(kept.row_count, 0)) as bigint) as row_count,
-        landed.row_hashes is distinct from kept.row_hashes
-        or landed.row_count is distinct from kept.row_count as is_changed
+        coalesce(landed.row_hashes != kept.row_hashes or landed.row_count != kept.row_count, true) as is_changed
     from landed
     full outer join kept
         on landed.entity = kept.entity and landed.batch = kept.batch and landed.chunk = kept.chunk

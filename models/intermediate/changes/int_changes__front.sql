@@ -47,7 +47,8 @@ judged as (
         case
             {{ reasons_for_full(run_id, policy_hash, code_hash, 'before.is_full_front_interrupted') }}
             when {{ not front_stands() }} then 'a table of the front is missing'
-            when sums.foreign_entity is not null then 'rows of ' || sums.foreign_entity || ', of which only staging knows'
+            when sums.foreign_entity is not null
+                then 'rows of ' || sums.foreign_entity || ', of which only staging knows'
             when sums.has_too_many = 1 then 'more rows changed than incremental_max_share'
         end as reason
     from before

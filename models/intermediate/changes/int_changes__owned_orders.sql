@@ -16,8 +16,8 @@ orders as (
 
     select
         system,
-        coalesce(order_id, '') as order_id,
         customer_id,
+        coalesce(order_id, '') as order_id,
         case when customer_id is null then coalesce(email, '') end as guest_email,
         case when customer_id is null then coalesce(phone, '') end as guest_phone
     from {{ ref('int_canonical__orders') }}
@@ -70,7 +70,9 @@ kept_guests as (
     select *
     from guests
     where false
-    {{ and_previous('int_changes__kept_guests', 'select system, email, phone, node_key, customer_key from {previous}') }}
+    {{ and_previous(
+        'int_changes__kept_guests', 'select system, email, phone, node_key, customer_key from {previous}'
+    ) }}
 
 ),
 

@@ -2,8 +2,7 @@
 with refunds as (
 
     select * from {{ ref('int_refunds__classified') }}
-    where outcome = 'counts' and order_key is not null
-    {% if not takes_fingerprints() %}and false{% endif %}
+    where outcome = 'counts' and order_key is not null and {{ takes_fingerprints() | string | lower }}
 
 ),
 
