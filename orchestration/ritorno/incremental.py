@@ -21,6 +21,8 @@ from ritorno.home import PROJECT_ROOT, Home
 
 RUN = "int_changes__run"
 """The model that says how the heavy tier is built, and why."""
+FRONT = "int_changes__front"
+"""The model that says how what comes before the heavy tier is built."""
 _VERSIONS = ("ritorno", "dbt-core", "dbt-duckdb", "dbt-postgres", "duckdb")
 
 
@@ -60,6 +62,20 @@ def heavy_tier(warehouse: duckdb.DuckDBPyConnection) -> HeavyTier | None:
     except duckdb.CatalogException:
         return None
     return HeavyTier(*row) if row else None
+
+
+def front_sentence(warehouse: duckdb.DuckDBPyConnection) -> str | None:
+    """For people: how the warehouse's last run built the front; None if no run got that far."""
+    try:
+        row = warehouse.execute(f"select mode, reason, changed_rows, landed_rows from intermediate.{FRONT}").fetchone()
+    except duckdb.CatalogException:
+        return None
+    if row is None:
+        return None
+    mode, reason, changed, landed = row
+    if mode == "full":
+        return f"front built in full: {reason}"
+    return f"front incremental: {changed:,} of {landed:,} rows in chunks that changed"
 
 
 def heavy_tier_of(home: Home) -> HeavyTier | None:

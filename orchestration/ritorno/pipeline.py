@@ -40,7 +40,14 @@ QUARANTINE = "quarantined_rows"
 """The model of every row that could not be used."""
 SCHEMAS_READ_IN_THE_HOME = frozenset({"marts", "segments", "policy", "snapshots"})
 READ_IN_THE_HOME = frozenset(
-    {incremental.RUN, QUARANTINE, "int_quality__row_statuses", "int_canonical__customers", "int_canonical__orders"}
+    {
+        incremental.RUN,
+        incremental.FRONT,
+        QUARANTINE,
+        "int_quality__row_statuses",
+        "int_canonical__customers",
+        "int_canonical__orders",
+    }
 )
 """What checks, publishing, audiences and the closing table read, wherever dbt's SQL runs."""
 QUIET_DAYS = 7
@@ -242,6 +249,9 @@ def build(run: Run, stage: Stage, unique_ids: Sequence[str], manifest: Manifest)
 def _tell_heavy_tier(run: Run, stage: Stage) -> None:
     with warehouse(run) as con:
         run.heavy_tier = incremental.heavy_tier(con)
+        front = incremental.front_sentence(con)
+    if front is not None:
+        run.detail(stage.name, front)
     if run.heavy_tier is not None:
         run.detail(stage.name, f"heavy tier {run.heavy_tier.sentence}")
         if run.heavy_tier.is_news:

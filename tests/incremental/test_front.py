@@ -300,3 +300,59 @@ def test_what_happens_together_leaves_what_a_full_build_makes(base: Path, begin:
     """All at once would touch everything; a fourth of the reasons leaves most orders as they are."""
     changes = [case.change for case in list(CASES.values())[begin::4]]
     assert Next(base).differences(changes, days, "int_changes__kept", {}) == set()
+
+
+INTERRUPTED = "(select front.is_interrupted and front.mode = 'incremental' from front)"
+LISTS: Mapping[str, tuple[Change, str, str]] = {
+    IDS: (CASES["an order that came"].change, ITEMS, ORDERS),
+    ITEM_IDS: (CASES["a line that came"].change, "int_orders__items", ITEMS),
+    PAYMENT_IDS: (CASES["a payment"].change, CLASSIFIED, PAYMENTS),
+    "int_changes__front_orders": (CASES["an exchange rate that was corrected"].change, OWNERS, CLASSIFIED),
+    "int_changes__owned_orders": (CASES["an account that is somebody else's"].change, "int_changes__run", OWNERS),
+}
+"""What happens, before which model the run is killed, and which table it had built by then."""
+
+
+@pytest.mark.parametrize("is_forgotten", [False, True])
+@pytest.mark.parametrize("touched", LISTS)
+def test_what_a_killed_run_had_built_is_built_again_though_its_cause_is_gone(
+    base: Path, touched: str, is_forgotten: bool
+) -> None:
+    change, killed_before, table = LISTS[touched]
+    edit = {touched: (f"where {INTERRUPTED}", "where false")} if is_forgotten else {}
+    warehouse, landed = Warehouse(edit=edit), shop()
+    warehouse.stand(base)
+    change(landed)
+    warehouse.refresh(landed.raw, DAY, killed_before=killed_before)
+    warehouse.until = table
+    assert table not in warehouse.differences(DAY)
+    run = warehouse.refresh(shop().raw, DAY)
+    front = warehouse.decision("int_changes__front")
+    assert (front["mode"], front["is_interrupted"]) == ("incremental", True), run
+    assert (table in warehouse.differences(DAY)) is is_forgotten
+
+
+def test_another_systems_orders_and_too_many_rows_build_the_front_in_full(base: Path) -> None:
+    def reason(landed: Landed, prepare: str = "select 1", edit: Mapping[str, tuple[str, str]] | None = None) -> str:
+        warehouse = Warehouse(edit=edit or {}, until="int_changes__front")
+        warehouse.stand(base)
+        warehouse.con.execute(prepare)
+        warehouse.refresh(landed.raw, DAY)
+        found = warehouse.decision("int_changes__front")
+        assert (found["mode"] == "full") is (found["reason"] is not None)
+        return str(found["reason"])
+
+    assert reason(shop()) == "None"
+    retail = shop()
+    retail.raw["online_retail__lines"] = [
+        {"Invoice": "1", "StockCode": "2", "Quantity": "1", "InvoiceDate": "2024-01-01", "Price": "1"}
+    ]
+    assert reason(retail) == "rows of online_retail.orders, of which only staging knows"
+    many = shop()
+    for row in many.raw["orders"]:
+        row["email"] = "new@x.org"
+    share = {"int_changes__front": ("row_count * 1.0", "row_count * 0.5")}
+    assert reason(many, edit=share) == "more rows changed than incremental_max_share"
+    assert reason(shop(), "drop table intermediate.int_changes__done") == "no finished run to build on"
+    later = "update intermediate.int_changes__done set as_of_date = date '2024-03-02'"
+    assert reason(shop(), later) == "as of goes back from 2024-03-02"

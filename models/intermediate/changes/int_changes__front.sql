@@ -46,6 +46,7 @@ judged as (
         sums.changed_rows,
         case
             {{ reasons_for_full(run_id, policy_hash, code_hash, 'before.is_full_front_interrupted') }}
+            when {{ not follows_landed() }} then 'at this engine the front is always built in full'
             when {{ not front_stands() }} then 'a table of the front is missing'
             when sums.foreign_entity is not null
                 then 'rows of ' || sums.foreign_entity || ', of which only staging knows'
