@@ -106,16 +106,26 @@ with
 
 ),
 
+{{ entity }}_hashed as (
+
+    select
+        coalesce(_ritorno_batch, 0) as batch,
+        {{ chunk_of('_ritorno_line', raw_order_id(entity ~ '_rows')) }} as chunk,
+        {{ row_hash(entity ~ '_rows') }} as row_hash
+    from {{ entity }}_rows
+
+),
+
 {{ entity }}_chunks as (
 
     select
         '{{ entity }}' as entity,
-        coalesce(_ritorno_batch, 0) as batch,
-        {{ chunk_of('_ritorno_line', raw_order_id(entity ~ '_rows')) }} as chunk,
+        batch,
+        chunk,
         count(*) as row_count,
-        sum({{ row_hash(entity ~ '_rows') }}) as row_hashes
-    from {{ entity }}_rows
-    group by 2, 3
+        sum(row_hash) as row_hashes
+    from {{ entity }}_hashed
+    group by batch, chunk
 
 ),
 {%- endfor %}

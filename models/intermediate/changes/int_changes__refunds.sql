@@ -6,14 +6,24 @@ with refunds as (
 
 ),
 
+hashed as (
+
+    select
+        order_key,
+        system,
+        sum({{ row_hash('refunds') }}) as row_hashes
+    from refunds
+    group by order_key, system
+
+),
+
 final as (
 
     select
         cast(order_key as {{ type_string() }}) as order_key,
         cast(substring(order_key, length(system) + 2) as {{ type_string() }}) as order_id,
-        cast(sum({{ row_hash('refunds') }}) as decimal(38, 0)) as row_hashes
-    from refunds
-    group by 1, 2
+        cast(row_hashes as decimal(38, 0)) as row_hashes
+    from hashed
 
 )
 
