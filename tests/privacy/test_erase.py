@@ -259,6 +259,16 @@ def test_an_old_file_brings_nobody_back_not_even_changed_nor_with_a_new_account(
     assert sum(row[2] for row in revenue(shop)) == sum(row[2] for row in before)
 
 
+def test_the_run_after_an_erasure_builds_everything_in_full(shop: Home) -> None:
+    """Tables that outlive a run were written over: no account of the last run tells what of them."""
+    with duckdb.connect(str(shop.warehouse)) as con:
+        con.execute("create schema if not exists intermediate")
+        con.execute("create or replace table intermediate.int_changes__done as select 'last' as run_id")
+    ask(shop)
+    with duckdb.connect(str(shop.warehouse), read_only=True) as con:
+        assert con.execute("from duckdb_tables() where table_name = 'int_changes__done'").fetchall() == []
+
+
 def test_without_the_key_nothing_lands_where_somebody_was_erased(shop: Home, raw: Path) -> None:
     ask(shop)
     for environment in ({}, {"RITORNO_HMAC_KEY": "another key of sufficient length"}):
