@@ -228,6 +228,60 @@ changed_rows as (
 )
 {%- endmacro %}
 
+{#- What an interrupted run was about to touch: nobody knows how far it came. `front` is int_changes__front. -#}
+{% macro and_interrupted(list) -%}
+{{ and_previous(
+    list,
+    "select order_id from {previous}"
+    ~ " where (select front.is_interrupted and front.mode = 'incremental' from front)"
+) }}
+{%- endmacro %}
+
+{#- How a list of order_ids ends. -#}
+{% macro distinct_order_ids(relation) -%}
+final as (
+
+    select distinct cast(order_id as {{ type_string() }}) as order_id
+    from {{ relation }}
+
+)
+
+select * from final
+{%- endmacro %}
+
+{#- A table beside what was kept of it at the last finished run, as two CTEs: kept_<name>, and changed_<name> with the
+    keys of which a value is another, which are new, or gone. Keys and values are the table's columns, in their order. -#}
+{% macro kept_and_changed(relation, name, keys, values) -%}
+{%- set kept = 'kept_' ~ name -%}
+{{ kept }} as (
+
+    select *
+    from {{ relation }}
+    where false
+    {{ and_previous('int_changes__' ~ kept, 'select ' ~ (keys + values) | join(', ') ~ ' from {previous}') }}
+
+),
+
+changed_{{ name }} as (
+
+    select
+        {%- for key in keys %}
+        coalesce({{ relation }}.{{ key }}, {{ kept }}.{{ key }}) as {{ key }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from {{ relation }}
+    full outer join {{ kept }}
+        on
+            {%- for key in keys %}
+            {{ 'and ' if not loop.first }}{{ relation }}.{{ key }} = {{ kept }}.{{ key }}
+            {%- endfor %}
+    where
+        {%- for value in values %}
+        {{ 'or ' if not loop.first }}{{ relation }}.{{ value }} is distinct from {{ kept }}.{{ value }}
+        {%- endfor %}
+
+)
+{%- endmacro %}
+
 {#- The order_ids for which rows that belong to orders are recomputed (3. above). -#}
 {% macro touched_order_ids_of(entity) -%}
 {%- set followed = followed_entities()[entity] -%}
@@ -277,22 +331,11 @@ touched as (
         "select coalesce(standing.order_id, '') as order_id from {previous} as standing"
         ~ " where standing." ~ followed.key ~ " in (select changed_keys.row_id from changed_keys)"
     ) }}
-    {{ and_previous(
-        followed.touched,
-        "select order_id from {previous}"
-        ~ " where (select front.is_interrupted and front.mode = 'incremental' from front)"
-    ) }}
+    {{ and_interrupted(followed.touched) }}
 
 ),
 
-final as (
-
-    select distinct cast(order_id as {{ type_string() }}) as order_id
-    from touched
-
-)
-
-select * from final
+{{ distinct_order_ids('touched') }}
 {%- endmacro %}
 
 {#- The order_ids whose rows must be read for that. -#}
@@ -332,14 +375,7 @@ inputs as (
 
 ),
 
-final as (
-
-    select distinct cast(order_id as {{ type_string() }}) as order_id
-    from inputs
-
-)
-
-select * from final
+{{ distinct_order_ids('inputs') }}
 {%- endmacro %}
 
 {#- Whether every table of the front stands, so that what is gone can be looked up. -#}
@@ -369,6 +405,16 @@ select * from final
             when not before.has_fingerprints then 'the last run took no fingerprints'
             when before.done_as_of_date > {{ as_of_date() }}
                 then 'as of goes back from ' || cast(before.done_as_of_date as {{ type_string() }})
+{%- endmacro %}
+
+{#- How such a decision begins, made of `reason` and int_changes__before. -#}
+{% macro decision_columns(run_id) -%}
+cast('{{ run_id }}' as {{ type_string() }}) as run_id,
+        {{ as_of_date() }} as as_of_date,
+        cast('{{ target.type }}' as {{ type_string() }}) as engine,
+        cast(case when reason is null then 'incremental' else 'full' end as {{ type_string() }}) as mode,
+        cast(reason as {{ type_string() }}) as reason,
+        is_interrupted
 {%- endmacro %}
 
 {#- What is kept of a finished run is written after all tables that it stands for. -#}

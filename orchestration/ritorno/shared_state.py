@@ -300,7 +300,7 @@ def _store(home: Home) -> None:
                 kept = _upload(cursor, home, replace(kept, sha256=sha256))
             cursor.execute("update ritorno_state.kept set locked_by = null")
         _mark(home, marker, kept)
-        _free_the_old(home)
+        _free_the_old()
     except StateLocked:
         raise
     except (RitornoError, psycopg2.Error) as error:
@@ -350,7 +350,7 @@ def _download(cursor: Cursor, home: Home, kept: Kept) -> None:
     fresh.replace(home.state)
 
 
-def _free_the_old(home: Home) -> None:
+def _free_the_old() -> None:
     """Make PostgreSQL let the former version go: who was erased must not stand in dead rows until it feels like it."""
     with suppress(RitornoError, psycopg2.Error), _server().connect() as con:
         con.rollback()  # vacuum wants no transaction

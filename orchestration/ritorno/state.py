@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 
 from ritorno.home import Home
 
+T = TypeVar("T")
 WAIT_SECONDS = 20.0
 """How long to wait for somebody who has the file open: writers hold it for milliseconds only."""
 
@@ -32,16 +34,24 @@ def open_state(home: Home, read_only: bool = False) -> Iterator[duckdb.DuckDBPyC
 @contextmanager
 def open_file(path: Path, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """The same for a file, whosoever it is."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while True:
-        try:
-            con = duckdb.connect(str(path), read_only=read_only)
-            break
-        except duckdb.IOException:
-            if time.monotonic() > deadline or (read_only and not path.exists()):
-                raise
-            time.sleep(0.05)
+    con = when_free(
+        lambda: duckdb.connect(str(path), read_only=read_only), never=lambda: read_only and not path.exists()
+    )
     try:
         yield con
     finally:
         con.close()
+
+
+def when_free(
+    open_: Callable[[], T], wait_seconds: float = WAIT_SECONDS, never: Callable[[], bool] = lambda: False
+) -> T:
+    """What `open_` returns once nobody else has the file that it opens; `never` says that waiting is of no use."""
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        try:
+            return open_()
+        except (duckdb.IOException, duckdb.BinderException):  # connecting, and attaching
+            if time.monotonic() > deadline or never():
+                raise
+            time.sleep(0.05)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import psycopg2
 import pytest
 
 from ritorno import publishing
@@ -25,7 +24,7 @@ from ritorno.policy import load_policy
 from ritorno.publishing import PublishedRun
 from ritorno.run_log import RunLog
 from ritorno.shared_state import locked
-from tests.audiences.destinations.servers import postgres_server
+from tests.audiences.destinations.servers import new_database, postgres_server
 
 DAY = date(2026, 3, 1)
 NOW = datetime(2026, 3, 2, 9, 0)
@@ -352,11 +351,7 @@ def test_two_homes_that_share_their_state_write_to_nobody_twice(
     other.state.unlink()
     folder = {"destination": {"type": "files", "path": str(tmp_path / "agency"), "format": "jsonl"}}
     with postgres_server() as (host, port):
-        con = psycopg2.connect(host=host, port=port, user="ritorno", dbname="postgres")
-        con.autocommit = True
-        con.cursor().execute("create database team encoding 'UTF8' template template0")
-        con.close()
-        monkeypatch.setenv("RITORNO_STATE_URL", f"postgresql://ritorno@{host}:{port}/team")
+        monkeypatch.setenv("RITORNO_STATE_URL", new_database(host, port, "team"))
         assert send(home, **folder).outcome.acknowledged == 2
         published(other, "run-2", DAY)
         report = send(other, **folder)

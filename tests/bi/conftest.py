@@ -6,14 +6,13 @@ import re
 from collections.abc import Iterator
 
 import duckdb
-import psycopg2
 import pytest
 
 from bi import serve
 from ritorno.engines.postgres import Server, push
 from ritorno.home import Home
 from ritorno.publishing import FILE_FOR_BI
-from tests.audiences.destinations.servers import postgres_server
+from tests.audiences.destinations.servers import new_database, postgres_server
 from tests.report.shop import real_home, shared_folder
 
 
@@ -35,10 +34,7 @@ def server(published: duckdb.DuckDBPyConnection, tmp_path_factory: pytest.TempPa
     read = {mart for sql in serve.datasets().values() for mart in re.findall(r"\bmarts\.(\w+)", sql)}
     tables = [(serve.MARTS, name) for name in sorted(read)]
     with postgres_server() as (host, port):
-        con = psycopg2.connect(host=host, port=port, user="ritorno", dbname="postgres")
-        con.autocommit = True
-        con.cursor().execute("create database shop encoding 'UTF8' template template0")
-        con.close()
+        new_database(host, port, "shop")
         made = Server(host, port, "ritorno", "", "shop")
         with made.connect() as shop, shop.cursor() as cursor:
             push(published, shop, tables, tmp_path_factory.mktemp("push"))

@@ -18,7 +18,7 @@ from ritorno.engines.postgres import Postgres, Server, pull, push
 from ritorno.errors import RitornoError, UnusableInput
 from ritorno.home import Home
 from ritorno.refresh import prepare_instance
-from tests.audiences.destinations.servers import postgres_server
+from tests.audiences.destinations.servers import new_database, postgres_server
 from tests.engines.compare import differences
 from tests.engines.macros import disagreements
 from tests.engines.rendering import render
@@ -28,10 +28,7 @@ from tests.engines.shop import END, dirty_shop, refreshed
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     with postgres_server() as (host, port):
-        con = psycopg2.connect(host=host, port=port, user="ritorno", dbname="postgres")
-        con.autocommit = True
-        con.cursor().execute("create database shop encoding 'UTF8' template template0")
-        con.close()
+        new_database(host, port, "shop")
         yield Server(host, port, "ritorno", "", "shop")
 
 

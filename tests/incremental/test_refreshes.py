@@ -12,7 +12,6 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
-import psycopg2
 import pytest
 
 from ritorno import comparison, incremental, landing, steps
@@ -26,7 +25,7 @@ from ritorno.scratch import closure
 from ritorno.simulate import simulate
 from ritorno.step_context import StepContext
 from ritorno.steps import STEPS
-from tests.audiences.destinations.servers import postgres_server
+from tests.audiences.destinations.servers import new_database, postgres_server
 
 END = date(2025, 6, 30)
 ALWAYS = {"incremental": "always", "quarantine_limit": 0.9}
@@ -42,11 +41,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
         return
     with ExitStack() as stack:
         host, port = stack.enter_context(postgres_server())
-        con = psycopg2.connect(host=host, port=port, user="ritorno", dbname="postgres")
-        con.autocommit = True
-        con.cursor().execute("create database shop encoding 'UTF8' template template0")
-        con.close()
-        url = f"postgresql://ritorno@{host}:{port}/shop"
+        url = new_database(host, port, "shop")
         stack.enter_context(
             environment({"RITORNO_ENGINE": "postgres", "RITORNO_POSTGRES_URL": url, "PGOPTIONS": PARALLEL})
         )

@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pytest
 import yaml
 from dagster import DagsterInstance, DagsterRunStatus, job, op
@@ -15,7 +14,7 @@ from dagster._core.launcher import DefaultRunLauncher
 from dagster._core.run_coordinator import QueuedRunCoordinator
 
 from ritorno.home import PROJECT_ROOT
-from tests.audiences.destinations.servers import postgres_server
+from tests.audiences.destinations.servers import new_database, postgres_server
 
 EXAMPLE = PROJECT_ROOT / "docs" / "examples" / "dagster-cluster.yaml"
 
@@ -35,11 +34,8 @@ def test_the_example_of_a_cluster_is_an_instance_with_queue_launcher_and_shared_
     shutil.copy(EXAMPLE, tmp_path / "dagster.yaml")
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     with postgres_server() as (host, port):
-        con = psycopg2.connect(host=host, port=port, user="ritorno", dbname="postgres")
-        con.autocommit = True
-        con.cursor().execute("create database dagster encoding 'UTF8' template template0")
-        con.close()
-        monkeypatch.setenv("RITORNO_DAGSTER_URL", f"postgresql+psycopg2://ritorno@{host}:{port}/dagster")
+        url = new_database(host, port, "dagster").replace("postgresql://", "postgresql+psycopg2://")
+        monkeypatch.setenv("RITORNO_DAGSTER_URL", url)
         with DagsterInstance.get() as instance:
             assert isinstance(instance.run_launcher, DefaultRunLauncher)
             coordinator = instance.run_coordinator

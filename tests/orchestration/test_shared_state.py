@@ -21,7 +21,7 @@ from ritorno.home import Home
 from ritorno.run_log import RunLog
 from ritorno.shared_state import STATE_URL, StateLocked, locked, look
 from ritorno.state import open_state
-from tests.audiences.destinations.servers import postgres_server
+from tests.audiences.destinations.servers import new_database, postgres_server
 
 DATABASES = itertools.count(1)
 
@@ -35,12 +35,7 @@ def server() -> Iterator[tuple[str, int]]:
 @pytest.fixture
 def url(server: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> str:
     """A database of its own, which every home of the test shares."""
-    name = f"state{next(DATABASES)}"
-    con = psycopg2.connect(host=server[0], port=server[1], user="ritorno", dbname="postgres")
-    con.autocommit = True
-    con.cursor().execute(f"create database {name} encoding 'UTF8' template template0")
-    con.close()
-    address = f"postgresql://ritorno@{server[0]}:{server[1]}/{name}"
+    address = new_database(*server, f"state{next(DATABASES)}")
     monkeypatch.setenv(STATE_URL, address)
     return address
 

@@ -60,12 +60,7 @@ judged as (
 final as (
 
     select
-        cast('{{ run_id }}' as {{ type_string() }}) as run_id,
-        {{ as_of_date() }} as as_of_date,
-        cast('{{ target.type }}' as {{ type_string() }}) as engine,
-        cast(case when reason is null then 'incremental' else 'full' end as {{ type_string() }}) as mode,
-        cast(reason as {{ type_string() }}) as reason,
-        is_interrupted,
+        {{ decision_columns(run_id) }},
         cast(row_count as bigint) as landed_rows,
         cast(changed_rows as bigint) as changed_rows,
         cast(done_as_of_date as date) as last_as_of_date,

@@ -40,28 +40,7 @@ exchange_rates as (
 
 ),
 
-kept_rates as (
-
-    select *
-    from exchange_rates
-    where false
-    {{ and_previous('int_changes__kept_rates', 'select currency, business_date, fx_rate from {previous}') }}
-
-),
-
-changed_rates as (
-
-    select
-        coalesce(exchange_rates.currency, kept_rates.currency) as currency,
-        coalesce(exchange_rates.business_date, kept_rates.business_date) as business_date
-    from exchange_rates
-    full outer join kept_rates
-        on
-            exchange_rates.currency = kept_rates.currency
-            and exchange_rates.business_date = kept_rates.business_date
-    where exchange_rates.fx_rate is distinct from kept_rates.fx_rate
-
-),
+{{ kept_and_changed('exchange_rates', 'rates', ['currency', 'business_date'], ['fx_rate']) }},
 
 converted_otherwise as (
 
@@ -90,19 +69,8 @@ touched as (
     select order_id from converted_otherwise
     union all
     select order_id from falling_due
-    {{ and_previous(
-        'int_changes__front_orders',
-        "select order_id from {previous}"
-        ~ " where (select front.is_interrupted and front.mode = 'incremental' from front)"
-    ) }}
+    {{ and_interrupted('int_changes__front_orders') }}
 
 ),
 
-final as (
-
-    select distinct cast(order_id as {{ type_string() }}) as order_id
-    from touched
-
-)
-
-select * from final
+{{ distinct_order_ids('touched') }}

@@ -10,19 +10,8 @@ with front as ( -- noqa: ST03
 touched as (
 
     select order_id from changed_rows
-    {{ and_previous(
-        'int_changes__order_ids',
-        "select order_id from {previous}"
-        ~ " where (select front.is_interrupted and front.mode = 'incremental' from front)"
-    ) }}
+    {{ and_interrupted('int_changes__order_ids') }}
 
 ),
 
-final as (
-
-    select distinct cast(order_id as {{ type_string() }}) as order_id
-    from touched
-
-)
-
-select * from final
+{{ distinct_order_ids('touched') }}

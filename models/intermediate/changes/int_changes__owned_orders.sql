@@ -54,27 +54,9 @@ refunds as (
 
 ),
 
-kept_customer_ids as (
+{{ kept_and_changed('customer_ids', 'customer_ids', ['system', 'customer_id'], ['node_key', 'customer_key']) }},
 
-    select *
-    from customer_ids
-    where false
-    {{ and_previous(
-        'int_changes__kept_customer_ids', 'select system, customer_id, node_key, customer_key from {previous}'
-    ) }}
-
-),
-
-kept_guests as (
-
-    select *
-    from guests
-    where false
-    {{ and_previous(
-        'int_changes__kept_guests', 'select system, email, phone, node_key, customer_key from {previous}'
-    ) }}
-
-),
+{{ kept_and_changed('guests', 'guests', ['system', 'email', 'phone'], ['node_key', 'customer_key']) }},
 
 kept_refunds as (
 
@@ -82,40 +64,6 @@ kept_refunds as (
     from refunds
     where false
     {{ and_previous('int_changes__kept_refunds', 'select order_key, order_id, row_hashes from {previous}') }}
-
-),
-
-changed_customer_ids as (
-
-    select
-        coalesce(customer_ids.system, kept_customer_ids.system) as system,
-        coalesce(customer_ids.customer_id, kept_customer_ids.customer_id) as customer_id
-    from customer_ids
-    full outer join kept_customer_ids
-        on
-            customer_ids.system = kept_customer_ids.system
-            and customer_ids.customer_id = kept_customer_ids.customer_id
-    where
-        customer_ids.customer_key is distinct from kept_customer_ids.customer_key
-        or customer_ids.node_key is distinct from kept_customer_ids.node_key
-
-),
-
-changed_guests as (
-
-    select
-        coalesce(guests.system, kept_guests.system) as system,
-        coalesce(guests.email, kept_guests.email) as email,
-        coalesce(guests.phone, kept_guests.phone) as phone
-    from guests
-    full outer join kept_guests
-        on
-            guests.system = kept_guests.system
-            and guests.email = kept_guests.email
-            and guests.phone = kept_guests.phone
-    where
-        guests.customer_key is distinct from kept_guests.customer_key
-        or guests.node_key is distinct from kept_guests.node_key
 
 ),
 
@@ -160,19 +108,8 @@ touched as (
     union all
     select order_id from changed_refunds
     where (select front.mode from front) = 'incremental'
-    {{ and_previous(
-        'int_changes__owned_orders',
-        "select order_id from {previous}"
-        ~ " where (select front.is_interrupted and front.mode = 'incremental' from front)"
-    ) }}
+    {{ and_interrupted('int_changes__owned_orders') }}
 
 ),
 
-final as (
-
-    select distinct cast(order_id as {{ type_string() }}) as order_id
-    from touched
-
-)
-
-select * from final
+{{ distinct_order_ids('touched') }}

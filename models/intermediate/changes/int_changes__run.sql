@@ -85,12 +85,7 @@ judged as (
 final as (
 
     select
-        cast('{{ run_id }}' as {{ type_string() }}) as run_id,
-        {{ as_of_date() }} as as_of_date,
-        cast('{{ target.type }}' as {{ type_string() }}) as engine,
-        cast(case when reason is null then 'incremental' else 'full' end as {{ type_string() }}) as mode,
-        cast(reason as {{ type_string() }}) as reason,
-        is_interrupted,
+        {{ decision_columns(run_id) }},
         cast(customers as bigint) as customers,
         cast(orders as bigint) as orders,
         cast(touched_customers as bigint) as touched_customers,

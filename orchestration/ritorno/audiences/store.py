@@ -10,7 +10,6 @@ that a reader of the state store never waits long, and a killed engine leaves a 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ import duckdb
 from ritorno import shared_state, sql
 from ritorno.errors import UnusableInput
 from ritorno.home import Home
-from ritorno.state import WAIT_SECONDS
+from ritorno.state import WAIT_SECONDS, when_free
 
 
 @dataclass(frozen=True)
@@ -301,15 +300,7 @@ class FileStore:
     def attached(self, con: duckdb.DuckDBPyConnection) -> Iterator[None]:
         """Attach the file, waiting for whoever has it open just now, and let it go at the end."""
         shared_state.require_lock(self.path)
-        deadline = time.monotonic() + self.wait_seconds
-        while True:
-            try:
-                con.execute(f"attach {sql.text(str(self.path))} as state")
-                break
-            except (duckdb.IOException, duckdb.BinderException):
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
+        when_free(lambda: con.execute(f"attach {sql.text(str(self.path))} as state"), self.wait_seconds)
         try:
             migrate(con)
             yield

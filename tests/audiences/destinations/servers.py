@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg2
 import pytest
 from filelock import FileLock
 
@@ -236,6 +237,15 @@ def postgres_server() -> Iterator[tuple[str, int]]:
             run(str(binaries / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def new_database(host: str, port: int, name: str) -> str:
+    """A database of such a server that holds every character; its URL."""
+    con = psycopg2.connect(host=host, port=port, user="ritorno", dbname="postgres")
+    con.autocommit = True
+    con.cursor().execute(f"create database {name} encoding 'UTF8' template template0")
+    con.close()
+    return f"postgresql://ritorno@{host}:{port}/{name}"
 
 
 # ---------------------------------------------------------------- GNU Mailman
