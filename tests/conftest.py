@@ -1,4 +1,5 @@
-"""Hypothesis profiles (the same examples in every run of `make test`, fresh ones in `make soak`), and who runs first.
+"""Hypothesis profiles (the same examples in every run of `make test`, fresh ones in `make soak`), where dbt's parse of
+the project stands, and who runs first.
 
 A gate that draws new examples each time fails for whoever comes by, not for who caused it: a landing was refused
 because an old test at last drew an example that shows an old fault. Searching is the soak's job; its finds are kept.
@@ -6,7 +7,10 @@ because an old test at last drew an example that shows an old fault. Searching i
 
 from __future__ import annotations
 
+import hashlib
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -14,6 +18,12 @@ from hypothesis import settings
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.register_profile("soak", derandomize=False, deadline=None, print_blob=True, max_examples=1000)
 settings.load_profile(os.environ.get("RITORNO_HYPOTHESIS", "steady"))
+
+# Parsing the project costs ten seconds of CPU, and depends on no home: every test's `ritorno` shares one of this
+# checkout, as the refreshes of a home do. What a test overrides (`--vars`) stands in folders of its own in it.
+_CHECKOUT = hashlib.sha256(__file__.encode()).hexdigest()[:12]
+_SHARED = Path(tempfile.gettempdir(), f"ritorno-compiled-{os.getuid()}")
+os.environ.setdefault("DBT_TARGET_PATH", str(_SHARED / f"target-{_CHECKOUT}"))
 
 
 @pytest.hookimpl(trylast=True)

@@ -2,14 +2,17 @@
 
 A refresh stores some thousand events (each dbt test is an asset check), and Dagster's own storage opens, commits and
 closes a database two or three times for each: 10 ms apiece, half of a small refresh. Here a connection is kept
-per file, and a power cut may lose the log's last events; never more, since SQLite's write-ahead log stays consistent.
+per file, an event is one transaction in each of the two files it stands in, those that were planned are one together,
+and a power cut may lose the log's last events; never more, since SQLite's write-ahead log stays consistent.
 What matters about a run is in the state store.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from dagster import EventLogEntry
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from sqlalchemy import Connection, Engine, create_engine, event
 
@@ -25,7 +28,10 @@ class KeptOpenEventLog(SqliteEventLogStorage):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         self._kept: dict[str, Engine] = {}
+        self._tables: set[str] = set()
+        self._open: dict[str, Connection] = {}
         super().__init__(*args, **kwargs)
+        self._db_lock: Any = threading.RLock()  # one thread may be in both files at once
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> "KeptOpenEventLog":  # noqa: ANN401
@@ -35,6 +41,9 @@ class KeptOpenEventLog(SqliteEventLogStorage):
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
         with self._db_lock:
+            if shard in self._open:  # part of a transaction of this thread
+                yield self._open[shard]
+                return
             engine = self._kept.get(shard)
             if engine is None:
                 engine = create_engine(
@@ -47,7 +56,31 @@ class KeptOpenEventLog(SqliteEventLogStorage):
                     self._initialized_dbs.add(shard)
                 self._kept[shard] = engine
             with engine.connect() as connection, connection.begin():
-                yield connection
+                self._open[shard] = connection
+                try:
+                    yield connection
+                finally:
+                    del self._open[shard]
+
+    def store_event(self, event: EventLogEntry) -> None:
+        """Store an event in its run's file, and if it is about an asset in the index of all runs, in one go."""
+        self.store_event_batch([event])
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store events, all of them or none."""
+        with ExitStack() as transactions:
+            for run_id in sorted({event.run_id for event in events}):
+                transactions.enter_context(self.run_connection(run_id))
+            if any(event.is_dagster_event for event in events):
+                transactions.enter_context(self.index_connection())
+            for one in events:
+                super().store_event(one)
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether the database has a table: asked twice for each of some thousand events, each time anew by Dagster."""
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
 
     def dispose(self) -> None:
         """Close what was kept open."""

@@ -76,6 +76,7 @@ def prepare_instance(home: Home) -> None:
         fresh.replace(installed)
     os.environ["DAGSTER_HOME"] = str(home.dagster)
     os.environ["RITORNO_HOME"] = str(home.root)
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")  # what a run plans is stored in one go
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
