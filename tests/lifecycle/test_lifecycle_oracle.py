@@ -150,12 +150,24 @@ def build(project: Project, people: list[Person], as_of: int) -> duckdb.DuckDBPy
     project.give(
         con,
         "int_customers__order_days",
-        {"customer_key": "varchar", "order_date": "date", "orders": "bigint", "net_revenue": "decimal(18,2)"},
+        {
+            "customer_key": "varchar",
+            "order_date": "date",
+            "previous_order_date": "date",
+            "orders": "bigint",
+            "net_revenue": "decimal(18,2)",
+        },
         [
-            {"customer_key": p.key, "order_date": day(o), "orders": 1, "net_revenue": 1}
+            {
+                "customer_key": p.key,
+                "order_date": day(o),
+                "previous_order_date": None if before is None else day(before),
+                "orders": 1,
+                "net_revenue": 1,
+            }
             for p in people
-            for o in p.orders
-            if o <= as_of
+            for before, o in itertools.pairwise([None, *p.orders])
+            if o is not None and o <= as_of
         ],
     )
     project.give(

@@ -29,6 +29,7 @@ TYPES: Mapping[str, Mapping[str, str]] = {
     "int_customers__order_days": {
         "customer_key": "varchar",
         "order_date": "date",
+        "previous_order_date": "date",
         "orders": "bigint",
         "net_revenue": "decimal(18,2)",
     },
@@ -98,10 +99,18 @@ def rows(project: Project, as_of: date, people: list[Person]) -> list[dict[str, 
     con = project.connect({})
     values: dict[str, list[dict[str, Any]]] = {name: [] for name in GIVEN}
     for p in people:
-        for day, (orders, net) in p.orders.items():
+        before: date | None = None
+        for day, (orders, net) in sorted(p.orders.items()):
             values["int_customers__order_days"].append(
-                {"customer_key": p.key, "order_date": day, "orders": orders, "net_revenue": net}
+                {
+                    "customer_key": p.key,
+                    "order_date": day,
+                    "previous_order_date": before,
+                    "orders": orders,
+                    "net_revenue": net,
+                }
             )
+            before = day
         values["int_identity__customers"].append(
             {"customer_key": p.key, "account_type": "b2c", "country": p.country, "first_seen_at": f"{START} 12:00:00"}
         )

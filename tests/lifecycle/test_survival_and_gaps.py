@@ -93,7 +93,7 @@ people = st.lists(st.sets(st.integers(0, 60), max_size=6), min_size=1, max_size=
 def build_gaps(project: Project, shop: list[set[int]], as_of: int) -> duckdb.DuckDBPyConnection:
     con = project.connect({})
     lines = {"customer_key": "varchar", "business_line": "varchar", "first_seen_date": "date"}
-    days = {"customer_key": "varchar", "order_date": "date", "orders": "bigint", "net_revenue": "decimal(18,2)"}
+    days = {"customer_key": "varchar", "order_date": "date", "previous_order_date": "date"}
     project.give(
         con,
         "int_lifecycle__lines",
@@ -105,9 +105,14 @@ def build_gaps(project: Project, shop: list[set[int]], as_of: int) -> duckdb.Duc
         "int_customers__order_days",
         days,
         [
-            {"customer_key": str(n), "order_date": START + timedelta(days=day)}
+            {
+                "customer_key": str(n),
+                "order_date": START + timedelta(days=day),
+                "previous_order_date": None if before is None else START + timedelta(days=before),
+            }
             for n, orders in enumerate(shop)
-            for day in orders
+            for before, day in itertools.pairwise([None, *sorted(orders)])
+            if day is not None
         ],
     )
     given_models = ["int_lifecycle__lines", "int_customers__order_days"]

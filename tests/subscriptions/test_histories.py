@@ -14,6 +14,7 @@ from tests.support import Project
 
 AS_OF = "2024-06-30"
 START = ("activated", "01-01", {"price": "40"})
+DAYS = {"customer_key": "varchar", "order_date": "date", "previous_order_date": "date"}
 PLANS = {"small": "40", "large": "60"}
 Said = tuple[str, str] | tuple[str, str, dict[str, str]]
 HISTORIES: dict[str, list[Said]] = {
@@ -78,7 +79,7 @@ def shop() -> duckdb.DuckDBPyConnection:
     con = project.connect({"subscriptions": rows, "subscription_events": events, "plans": plans})
     for name, (types, given) in GIVEN.items():
         project.give(con, name, types, given)
-    project.give(con, "int_customers__order_days", {"customer_key": "varchar", "order_date": "date"}, [])
+    project.give(con, "int_customers__order_days", DAYS, [])
     marts = ("subscription_states", "subscriptions", "subscription_pauses", "survival")
     project.run(con, *marts, as_of=AS_OF, given=(*GIVEN, "int_customers__order_days"))
     return con

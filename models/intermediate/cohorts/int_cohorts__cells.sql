@@ -1,7 +1,7 @@
 -- Customers are counted here, once; whatever follows only adds these rows up. `last_active_customers` counts every
 -- member exactly once (in the period of the last order day), so its sum over the periods is the number of members.
--- An order day opens its period when the order day before lies in another: flags over one window instead of grouping
--- ten million order days by customer and period, which takes three times as long.
+-- An order day opens its period when the order day before lies in another: a flag instead of grouping ten million order
+-- days by customer and period.
 with members as (
 
     select * from {{ ref('int_cohorts__members') }}
@@ -102,10 +102,7 @@ entries as (
         order_days.order_date as entry_date,
         order_days.orders,
         order_days.net_revenue,
-        lag(order_days.order_date) over (
-            partition by buyers.customer_number
-            order by order_days.order_date asc
-        ) as previous_order_date
+        order_days.previous_order_date
     from order_days
     inner join buyers on order_days.customer_key = buyers.customer_key
 

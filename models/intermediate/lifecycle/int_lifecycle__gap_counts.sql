@@ -13,13 +13,11 @@ lines as (
 gaps as (
 
     select
-        order_days.customer_key,
-        order_days.order_date,
-        {{ days_between(
-            'lag(order_days.order_date) over (partition by order_days.customer_key order by order_days.order_date)',
-            'order_days.order_date'
-        ) }} as gap_days
+        customer_key,
+        order_date,
+        {{ days_between('previous_order_date', 'order_date') }} as gap_days
     from order_days
+    where previous_order_date is not null
 
 ),
 
@@ -32,7 +30,6 @@ final as (
         cast(count(*) as bigint) as gaps
     from gaps
     inner join lines on gaps.customer_key = lines.customer_key
-    where gaps.gap_days is not null
     group by 1, 2, 3
 
 )

@@ -14,7 +14,7 @@ gaps as (
         customer_key,
         order_date,
         row_number() over (partition by customer_key order by order_date) as order_days_so_far,
-        {{ days_between('lag(order_date) over (partition by customer_key order by order_date)', 'order_date') }} as gap_days
+        {{ days_between('previous_order_date', 'order_date') }} as gap_days
     from order_days
 
 ),

@@ -117,7 +117,8 @@ newest_in_{{ shelf }} as (
 
 ),
 {% endfor %}
--- lift up to 1: bought together no more often than by chance
+-- Lift up to 1: bought together no more often than by chance. `strength` numbers the pairs of all products, the best
+-- first: what a customer is proposed is compared and sorted by one number.
 partners as (
 
     select
@@ -131,7 +132,14 @@ partners as (
                 product_affinity.confidence desc,
                 product_affinity.lift desc,
                 product_affinity.other_product_key asc
-        ) as place
+        ) as place,
+        row_number() over (
+            order by
+                product_affinity.confidence desc,
+                product_affinity.lift desc,
+                product_affinity.other_product_key asc,
+                product_affinity.product_key asc
+        ) as strength
     from product_affinity
     inner join recommendable
         on product_affinity.other_product_key = recommendable.product_key
@@ -145,34 +153,30 @@ proposed_partners as (
     select
         last_bought.customer_key,
         partners.other_product_key as product_key,
-        partners.product_key as because_product_key,
-        partners.confidence,
-        partners.lift,
-        row_number() over (
-            partition by last_bought.customer_key, partners.other_product_key
-            order by partners.confidence desc, partners.lift desc, partners.product_key asc
-        ) as proposal
+        min(partners.strength) as strength
     from last_bought
     inner join partners
         on last_bought.product_key = partners.product_key
     where partners.place <= {{ var('recommend_partners') }}
+    group by last_bought.customer_key, partners.other_product_key
 
 ),
 
 bought_together as (
 
     select
-        customer_key,
-        product_key,
+        proposed_partners.customer_key,
+        proposed_partners.product_key,
         4 as reason_order,
         'bought_together' as reason,
-        because_product_key,
+        partners.product_key as because_product_key,
         row_number() over (
-            partition by customer_key
-            order by confidence desc, lift desc, product_key asc
+            partition by proposed_partners.customer_key
+            order by proposed_partners.strength asc
         ) as place
     from proposed_partners
-    where proposal = 1
+    inner join partners
+        on proposed_partners.strength = partners.strength
 
 ),
 

@@ -6,10 +6,11 @@ with order_products as (
 
 ),
 
-baskets as (
+-- what is left out is asked for, since it is less than what stays
+other_baskets as (
 
     select * from {{ ref('int_products__baskets') }}
-    where is_counted and products > 1
+    where not is_counted or products = 1
 
 ),
 
@@ -25,10 +26,11 @@ frequent_lines as (
         order_products.order_key,
         product_orders.product_number
     from order_products
-    inner join baskets
-        on order_products.order_key = baskets.order_key
     inner join product_orders
         on order_products.product_key = product_orders.product_key
+    left join other_baskets
+        on order_products.order_key = other_baskets.order_key
+    where other_baskets.order_key is null
 
 ),
 

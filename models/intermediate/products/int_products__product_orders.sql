@@ -5,10 +5,10 @@ with order_products as (
 
 ),
 
-baskets as (
+large_baskets as (
 
     select * from {{ ref('int_products__baskets') }}
-    where is_counted
+    where not is_counted
 
 ),
 
@@ -18,8 +18,9 @@ counted as (
         order_products.product_key,
         count(*) as orders
     from order_products
-    inner join baskets
-        on order_products.order_key = baskets.order_key
+    left join large_baskets
+        on order_products.order_key = large_baskets.order_key
+    where large_baskets.order_key is null
     group by order_products.product_key
     having count(*) >= {{ [var('affinity_min_product_orders'), var('affinity_min_pair_orders')] | max }}
 

@@ -84,19 +84,9 @@ purchases as (
         order_days,
         net_revenue,
         case when next_period_index = period_index + 1 then 1 else 0 end as bought_again_next_period,
-        case when orders > 1 then 1 else 0 end as repeat_customers
+        case when orders > 1 then 1 else 0 end as repeat_customers,
+        case when period_type = 'month' then 1 else 0 end as trailing_buyers
     from customer_periods
-
-),
-
-numbered_days as (
-
-    select
-        customer_key,
-        order_date,
-        orders,
-        row_number() over (partition by customer_key order by order_date asc) as order_day_number
-    from order_days
 
 ),
 
@@ -106,9 +96,8 @@ first_and_second_orders as (
     select
         customer_key,
         min(order_date) as first_order_date,
-        min(case when order_day_number = 2 or orders > 1 then order_date end) as second_order_date
-    from numbered_days
-    where order_day_number <= 2
+        min(case when previous_order_date is not null or orders > 1 then order_date end) as second_order_date
+    from order_days
     group by customer_key
 
 ),
@@ -157,17 +146,7 @@ month_lapses as (
 ),
 
 -- bought within the twelve months up to this one: each month with an order counts for twelve, or until the next one
-trailing_buyer_changes as (
-
-    select
-        customer_key,
-        period_type,
-        period_index,
-        1 as trailing_buyers
-    from customer_periods
-    where period_type = 'month'
-
-    union all
+trailing_buyer_ends as (
 
     select
         customer_key,
@@ -236,7 +215,8 @@ counted as (
     union all
 
     {{ select_measures('purchases', [
-        'buying_customers', 'bought_again_next_period', 'repeat_customers', 'orders', 'order_days', 'net_revenue'
+        'buying_customers', 'bought_again_next_period', 'repeat_customers', 'orders', 'order_days', 'net_revenue',
+        'trailing_buyers'
     ]) | indent(4) }}
 
     union all
@@ -252,7 +232,7 @@ counted as (
 
     union all
 
-    {{ select_measures('trailing_buyer_changes', ['trailing_buyers']) | indent(4) }}
+    {{ select_measures('trailing_buyer_ends', ['trailing_buyers']) | indent(4) }}
 
     union all
 
@@ -260,31 +240,52 @@ counted as (
 
 ),
 
-final as (
+cells as (
 
     select
-        cast(counted.period_type as {{ type_string() }}) as period_type,
-        cast(counted.period_index as bigint) as period_index,
-        {%- for cut in rate_cuts() %}
-            cast(counted.{{ cut }} as {{ type_string() }}) as {{ cut }},
-        {%- endfor %}
+        counted.period_type,
+        counted.period_index,
+        counted.peer_group,
     {%- for measure in rate_measures() %}
-        cast(
-            sum(counted.{{ measure }}) as {{ type_money() if measure == 'net_revenue' else 'bigint' }}
-        ) as {{ measure }}{{ ',' if not loop.last }} -- noqa: LT02
+        sum(counted.{{ measure }}) as {{ measure }}{{ ',' if not loop.last }} -- noqa: LT02
 
     {%- endfor %}
     from counted
     inner join periods on counted.period_type = periods.period_type
     -- what would end after as-of hasn't
     where counted.period_index <= {{ integer_divide(month_index(as_of_date()), 'periods.months') }}
-    group by
-        counted.period_type,
-        counted.period_index,
-    {%- for cut in rate_cuts() %}
-        counted.{{ cut }}{{ ',' if not loop.last }} -- noqa: LT02
+    group by counted.period_type, counted.period_index, counted.peer_group
 
-{%- endfor %}
+),
+
+peer_groups as (
+
+    select distinct
+        peer_group,
+    {%- for cut in rate_cuts() %}
+        {{ cut }}{{ ',' if not loop.last }} -- noqa: LT02
+
+    {%- endfor %}
+    from customers
+
+),
+
+final as (
+
+    select
+        cast(cells.period_type as {{ type_string() }}) as period_type,
+        cast(cells.period_index as bigint) as period_index,
+        {%- for cut in rate_cuts() %}
+            cast(peer_groups.{{ cut }} as {{ type_string() }}) as {{ cut }},
+        {%- endfor %}
+    {%- for measure in rate_measures() %}
+        cast(
+            cells.{{ measure }} as {{ type_money() if measure == 'net_revenue' else 'bigint' }}
+        ) as {{ measure }}{{ ',' if not loop.last }} -- noqa: LT02
+
+    {%- endfor %}
+    from cells
+    inner join peer_groups on cells.peer_group = peer_groups.peer_group
 
 )
 

@@ -23,9 +23,9 @@ gaps as (
     select
         customer_key,
         {{ month_index('order_date') }} as month_number,
-        {{ days_between('lag(order_date) over (partition by customer_key order by order_date asc)', 'order_date') }}
-            as gap_days
+        {{ days_between('previous_order_date', 'order_date') }} as gap_days
     from order_days
+    where previous_order_date is not null
 
 ),
 
@@ -40,7 +40,6 @@ cells as (
         count(*) as gaps
     from gaps
     inner join customers on gaps.customer_key = customers.customer_key
-    where gaps.gap_days is not null
     group by
         gaps.month_number,
         gaps.gap_days,
@@ -77,23 +76,49 @@ cut_months as (
 
 ),
 
-final as (
+-- months are grouped already; what is longer is made of them
+cut_periods as (
 
     select
-        cast(cut_months.cut as {{ type_string() }}) as cut,
-        cast(cut_months.cut_value as {{ type_string() }}) as cut_value,
-        cast(periods.period_type as {{ type_string() }}) as period_type,
+        cut,
+        cut_value,
+        'month' as period_type,
+        month_number as period_index,
+        gap_days,
+        gaps
+    from cut_months
+
+    union all
+
+    select
+        cut_months.cut,
+        cut_months.cut_value,
+        periods.period_type,
         {{ integer_divide('cut_months.month_number', 'periods.months') }} as period_index,
-        cast(cut_months.gap_days as integer) as gap_days,
-        cast(sum(cut_months.gaps) as bigint) as gaps
+        cut_months.gap_days,
+        sum(cut_months.gaps) as gaps
     from cut_months
     cross join periods
+    where periods.months > 1
     group by
         cut_months.cut,
         cut_months.cut_value,
         periods.period_type,
         {{ integer_divide('cut_months.month_number', 'periods.months') }},
         cut_months.gap_days
+
+),
+
+final as (
+
+    select
+        cast(cut as {{ type_string() }}) as cut,
+        cast(cut_value as {{ type_string() }}) as cut_value,
+        cast(period_type as {{ type_string() }}) as period_type,
+        cast(period_index as bigint) as period_index,
+        cast(gap_days as integer) as gap_days,
+        cast(gaps as bigint) as gaps
+    from cut_periods
 
 )
 

@@ -5,24 +5,13 @@ with order_days as (
 
 ),
 
-numbered_days as (
-
-    select
-        customer_key,
-        order_date,
-        row_number() over (partition by customer_key order by order_date asc) as order_day_number
-    from order_days
-
-),
-
 first_two_days as (
 
     select
         customer_key,
         min(order_date) as first_order_day,
-        max(case when order_day_number = 2 then order_date end) as second_order_day
-    from numbered_days
-    where order_day_number <= 2
+        min(case when previous_order_date is not null then order_date end) as second_order_day
+    from order_days
     group by customer_key
 
 ),

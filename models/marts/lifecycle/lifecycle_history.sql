@@ -96,61 +96,56 @@ stretches as (
 
 ),
 
-past as (
+placed as (
 
     select
         *,
-        case
-            when lag(state) over (partition by customer_key order by stretch_from) = state then 0
-            else 1
-        end as changes_state
+        lag(state) over (partition by customer_key order by stretch_from) as state_before,
+        lead(state) over (partition by customer_key order by stretch_from) as state_after
     from stretches
     where stretch_from <= {{ as_of_date() }}
 
 ),
 
+-- of a stay only its first and its last stretch matter, which may be one
+ends as (
+
+    select
+        *,
+        coalesce(state_before != state, true) as is_first,
+        coalesce(state_after != state, true) as is_last
+    from placed
+    where
+        coalesce(state_before != state, true)
+        or coalesce(state_after != state, true)
+
+),
+
+-- the last stretch of a stay has the threshold that will end it; before one that isn't the first as well stands the
+-- first of its stay
 stays as (
 
     select
         *,
-        sum(changes_state) over (
-            partition by customer_key order by stretch_from rows between unbounded preceding and current row
-        ) as stay_number,
-        row_number() over (partition by customer_key order by stretch_from desc) as from_last
-    from past
-
-),
-
--- the last stretch of a stay has the threshold that will end it
-merged as (
-
-    select
-        customer_key,
-        stay_number,
-        min(state) as state,
-        min(stretch_from) as valid_from,
-        min(from_last) as from_last
-    from stays
-    group by customer_key, stay_number
+        lag(stretch_from) over (partition by customer_key order by stretch_from) as from_before,
+        lag(state_before) over (partition by customer_key order by stretch_from) as state_before_that
+    from ends
 
 ),
 
 final as (
 
     select
-        cast(merged.customer_key as {{ type_string() }}) as customer_key,
-        cast(merged.state as {{ type_string() }}) as state,
-        cast(merged.valid_from as date) as valid_from,
-        cast(case when stays.stretch_to <= {{ as_of_date() }} then stays.stretch_to end as date) as valid_to,
-        cast(stays.silent_since as date) as silent_since,
-        cast(stays.threshold_days as integer) as threshold_days,
-        cast(stays.policy as {{ type_string() }}) as policy,
-        cast(
-            lag(merged.state) over (partition by merged.customer_key order by merged.valid_from)
-            as {{ type_string() }}
-        ) as previous_state
-    from merged
-    inner join stays on merged.customer_key = stays.customer_key and merged.from_last = stays.from_last
+        cast(customer_key as {{ type_string() }}) as customer_key,
+        cast(state as {{ type_string() }}) as state,
+        cast(case when is_first then stretch_from else from_before end as date) as valid_from,
+        cast(case when stretch_to <= {{ as_of_date() }} then stretch_to end as date) as valid_to,
+        cast(silent_since as date) as silent_since,
+        cast(threshold_days as integer) as threshold_days,
+        cast(policy as {{ type_string() }}) as policy,
+        cast(case when is_first then state_before else state_before_that end as {{ type_string() }}) as previous_state
+    from stays
+    where is_last
 
 )
 

@@ -48,36 +48,60 @@ allowed as (
 
 ),
 
-by_reason as (
+-- No reason fills more than the list, so what comes later in it needs no further comparison.
+best_of_reason as (
 
     select
         *,
         row_number() over (partition by customer_key, reason order by place asc) as place_in_reason
     from allowed
+    where reason in ('replenish_due', 'bought_together')
 
 ),
 
-with_brand_pick as (
+newest_in_brand as (
 
     select
         *,
-        max(case when reason = 'newest_in_brand' and place_in_reason = 1 then product_key end)
-            over (partition by customer_key) as brand_pick
-    from by_reason
+        row_number() over (partition by customer_key order by place asc) as place_in_reason
+    from allowed
+    where reason = 'newest_in_brand'
+
+),
+
+brand_picks as (
+
+    select * from newest_in_brand
+    where place_in_reason = 1
 
 ),
 
 -- one product of the brand and another one of the category, so that they leave room for what goes with the last order
-without_brand_pick as (
+newest_in_category as (
 
     select
-        *,
-        row_number() over (partition by customer_key, reason order by place asc) as place_left
-    from with_brand_pick
+        allowed.*,
+        row_number() over (partition by allowed.customer_key order by allowed.place asc) as place_in_reason
+    from allowed
+    left join brand_picks
+        on
+            allowed.customer_key = brand_picks.customer_key
+            and allowed.product_key = brand_picks.product_key
     where
-        reason != 'newest_in_category'
-        or brand_pick is null
-        or product_key != brand_pick
+        allowed.reason = 'newest_in_category'
+        and brand_picks.customer_key is null
+
+),
+
+picked as (
+
+    select * from best_of_reason
+    where place_in_reason <= {{ var('recommendations_per_customer') }}
+    union all
+    select * from brand_picks
+    union all
+    select * from newest_in_category
+    where place_in_reason = 1
 
 ),
 
@@ -87,10 +111,7 @@ by_product as (
     select
         *,
         row_number() over (partition by customer_key, product_key order by reason_order asc) as proposal
-    from without_brand_pick
-    where
-        reason in ('replenish_due', 'bought_together')
-        or place_left = 1
+    from picked
 
 ),
 
