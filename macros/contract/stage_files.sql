@@ -50,6 +50,7 @@ typed as (
         source._ritorno_line as source_line,
         source._ritorno_batch as source_batch
     from source
+    {{ computed_once() }}
 
 ),
 
@@ -64,6 +65,7 @@ checked as (
             else 0
         end as bad_check
     from typed
+    {{ computed_once() }}
 
 ),
 

@@ -4,22 +4,37 @@
 {% macro safe_cast(value, type) -%}{{ return(adapter.dispatch('safe_cast', 'ritorno')(value, type)) }}{%- endmacro %}
 {% macro default__safe_cast(value, type) -%}try_cast({{ value }} as {{ type }}){%- endmacro %}
 
-{#- trimmed text, empty is null -#}
-{% macro read_text(value) -%}nullif(trim(cast({{ value }} as {{ type_string() }})), ''){%- endmacro %}
+{#- trimmed text, empty is null. DuckDB trims every kind of Unicode's spaces (an address pasted from a web page ends in a
+    no-break one), the others only those that are named. -#}
+{% macro read_text(value) -%}{{ return(adapter.dispatch('read_text', 'ritorno')(value)) }}{%- endmacro %}
+{% macro default__read_text(value) -%}
+nullif(trim(both '{{ ritorno.unicode_spaces() }}' from cast({{ value }} as {{ type_string() }})), '')
+{%- endmacro %}
+{% macro duckdb__read_text(value) -%}nullif(trim(cast({{ value }} as {{ type_string() }})), ''){%- endmacro %}
+{% macro unicode_spaces() -%}
+{{ return(" \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000") }}
+{%- endmacro %}
 
-{#- an instant as TIMESTAMP in UTC: ISO 8601 with an offset, or without one in the policy's raw_timezone -#}
+{#- an instant as TIMESTAMP in UTC: ISO 8601 with an offset, or without one in the policy's raw_timezone. Only text with
+    an offset in digits is cast to timestamptz: DuckDB 1.5 reads a time that follows one with a zone's name
+    ('… Europe/Berlin') in that zone, and the cast costs seven times one to timestamp. With an offset it wants seconds,
+    which '10:00+02:00' doesn't give, and it takes offsets of any size. -#}
 {% macro read_instant(value, zone=none) -%}{{ return(adapter.dispatch('read_instant', 'ritorno')(value, zone or var('raw_timezone'))) }}{%- endmacro %}
 {% macro default__read_instant(value, zone) -%}
 {%- set text = text_of_a_year(read_text(value)) -%}
-{%- set absolute = "cast(try_cast(" ~ text ~ " as timestamptz) as timestamp)" -%}
-{%- if zone == 'UTC' -%}
-{{ plausible_instant(absolute) }}
-{%- else -%}
+{%- set offset = '([+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)$' -%}
+{%- set full = "regexp_replace(regexp_extract(" ~ text ~ ", '^.*" ~ offset ~ "'), '([T ][0-9]{1,2}:[0-9]{2})" ~ offset ~ "', '\\1:00\\2')" -%}
+{%- set utc = "case when " ~ text ~ " like '%:%Z' then " ~ text ~ "[:-2] when " ~ text ~ " like '%:% UTC' then " ~ text ~ "[:-5] else " ~ text ~ " end" -%}
 case
-    when regexp_matches({{ text }}, ':[0-9.]+ ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$') then {{ plausible_instant(absolute) }}
+    when regexp_matches({{ text }}, '[T ][0-9:. ]+[+-][0-9:]+$')
+        then {{ plausible_instant("cast(try_cast(" ~ full ~ " as timestamptz) as timestamp)") }}
+{%- if zone != 'UTC' %}
+    when regexp_matches({{ text }}, '^[^:]*:[^:]*(:[^:]*)?(Z|UTC)$') then {{ plausible_instant("try_cast(" ~ utc ~ " as timestamp)") }}
     else {{ plausible_instant("timezone('UTC', timezone('" ~ zone ~ "', try_cast(" ~ text ~ " as timestamp)))") }}
+{%- else %}
+    else {{ plausible_instant("try_cast(" ~ utc ~ " as timestamp)") }}
+{%- endif %}
 end
-{%- endif -%}
 {%- endmacro %}
 
 {#- null for times that no shop means (infinity, year 20024): later date arithmetic would overflow -#}
@@ -28,6 +43,12 @@ case
     when {{ value }} >= cast('1900-01-01' as timestamp) and {{ value }} < cast('2200-01-01' as timestamp) then {{ value }}
 end
 {%- endmacro %}
+
+{#- At the end of a CTE with dear columns: they are computed once. PostgreSQL's planner would copy each to everything that
+    names it, and copies of copies; a query with an offset it leaves alone. Filters from outside aren't pushed in then. -#}
+{% macro computed_once() -%}{{ return(adapter.dispatch('computed_once', 'ritorno')()) }}{%- endmacro %}
+{% macro default__computed_once() -%}{%- endmacro %}
+{% macro postgres__computed_once() -%}offset 0{%- endmacro %}
 
 {#- a key for joining and publishing: md5 of the parts, which must not be null, in hex -#}
 {% macro hash_key(parts) -%}
@@ -61,7 +82,8 @@ case when {{ value }} between cast('1900-01-01' as date) and cast('2200-01-01' a
 {%- endmacro %}
 
 {#- a whole number; '3.7' is none (a plain cast would round it) -#}
-{% macro read_integer(value) -%}
+{% macro read_integer(value) -%}{{ return(adapter.dispatch('read_integer', 'ritorno')(value)) }}{%- endmacro %}
+{% macro default__read_integer(value) -%}
 {%- set number = read_decimal(value) -%}
 case when {{ number }} = floor({{ number }}) then cast({{ number }} as bigint) end
 {%- endmacro %}
@@ -91,25 +113,18 @@ case when {{ read_text(value) }} in (select name from pg_timezone_names()) then 
 {% macro default__read_json(value) -%}
 case when json_valid({{ read_text(value) }}) and not regexp_matches({{ read_text(value) }}, '^(?i)-?(nan|inf)') then {{ read_text(value) }} end
 {%- endmacro %}
-{#- PostgreSQL has no try_cast: one function a type, made by `prepare_engine` at the start of every dbt run. -#}
+{#- PostgreSQL has no try_cast: functions made by `prepare_engine` at the start of every dbt run. A number that becomes a
+    decimal goes as it is, anything else as text. -#}
 {% macro postgres__safe_cast(value, type) -%}
 {%- set type = {'varchar': 'text', 'double': 'double precision'}.get(type, type) -%}
-{%- set name = 'try_cast_' ~ modules.re.sub('[^a-z0-9]+', '_', type).strip('_') -%}
-{{ target.schema }}.{{ name }}(cast({{ value }} as text))
+{{ target.schema }}.{{ ritorno.postgres__try_cast(type) }}({{ value if type.startswith('decimal') else 'cast(' ~ value ~ ' as text)' }})
 {%- endmacro %}
 
-{% macro postgres__read_instant(value, zone) -%}
-{%- set text = "nullif(trim(cast(" ~ value ~ " as text)), '')" -%}
-{%- set absolute = "timezone('UTC', " ~ safe_cast(text, 'timestamptz') ~ ")" -%}
-{%- if zone == 'UTC' -%}
-{{ plausible_instant(absolute) }}
-{%- else -%}
-case
-    when {{ text }} ~ ':[0-9.]+ ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$' then {{ plausible_instant(absolute) }}
-    else {{ plausible_instant("timezone('UTC', timezone('" ~ zone ~ "', " ~ safe_cast(text, 'timestamp') ~ "))") }}
-end
-{%- endif -%}
-{%- endmacro %}
+{% macro postgres__read_instant(value, zone) -%}{{ target.schema }}.read_instant({{ read_text(value) }}, '{{ zone }}'){%- endmacro %}
+
+{% macro postgres__read_date(value) -%}{{ target.schema }}.read_date({{ read_text(value) }}){%- endmacro %}
+
+{% macro postgres__read_integer(value) -%}{{ target.schema }}.read_integer({{ text_of_a_number(value) }}){%- endmacro %}
 
 {% macro postgres__read_json(value) -%}
 case when {{ safe_cast(read_text(value), 'json') }} is not null then {{ read_text(value) }} end
@@ -142,7 +157,7 @@ try_cast(regexp_extract(cast({{ value }} as string), '^ *{{ form }} *$', 1) as {
 {{ plausible_instant(instant) }}
 {%- else -%}
 case
-    when cast({{ value }} as string) rlike ':[0-9.]+ ?(Z|[+-][0-9]{2}(:?[0-9]{2})?) *$' then {{ plausible_instant(instant) }}
+    when cast({{ value }} as string) rlike ':[0-9.]+ ?(Z|UTC|[+-][0-9]{2}(:?[0-9]{2})?) *$' then {{ plausible_instant(instant) }}
     else {{ plausible_instant(ritorno.spark__instant_of(instant, zone)) }}
 end
 {%- endif -%}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -55,6 +56,58 @@ TEXTS = [
     ],
     *[*ODD, "", " ", "2200-01-01", "1899-12-31", "2199-12-31T23:59:59", "2024-03-31T02:30:00", "2024-10-27 02:30:00"],
     *["2024-01-05T10:00:00+0530", "2024-01-05 10:00:00 +01", "2024-01-05T10", "2024-13-01", "2024-01-05 25:00:00"],
+    *[
+        "2024-01-05T10:00+02:00",
+        "2024-01-05T10:00Z",
+        "2024-01-05 10:00-0530",
+        "2024-01-05T10:00:00+02:00",
+        "2024-1-5 1:00",
+    ],
+    *[
+        "2024-01-05 24:00:00",
+        "2024-01-05 10:00:00+0530",
+        "2023-02-29 10:00:00",
+        "2024-04-31",
+        "0000-01-01",
+        "12024-01-01",
+    ],
+    *[
+        "2024-01-05 10:00:00.",
+        "2024-01-05T10:00:00+99",
+        "-2024-01-05 10:00:00",
+        "20-4-01-05 10:00:00",
+        "2024-01-05 1-:00:00",
+    ],
+    *[
+        "\t12.5\n",
+        "12.5\t",
+        "99999999999999.99995",
+        "99999999999999.9999",
+        "-0",
+        "007",
+        "1e5",
+        "1E+2",
+        "1e-9",
+        ".",
+        "+",
+        "-",
+        "1e",
+    ],
+    *[
+        "99999999999999",
+        "999999999999999",
+        "3.00004",
+        "3.00005",
+        "१२",
+        "1 000",
+        "12\xa0",
+        "\u2003A1\u3000 ",
+        "A\u200b",
+        "0x1F",
+        "1.2.3",
+        "--1",
+        "+-1",
+    ],
     *["10.005", "-0.00005", "12345678901234.12345", "-3", "3.0", "1E-2", "é", "Europe/Berlin", "Mars/Olympus", "UTC"],
     *['"a"', "[1, 2]", "12", "tru", "f", "N", "False", "a'b\\c"],
 ]
@@ -107,6 +160,28 @@ SERIES = [
     "select name from {{ json_names('objects', 'document') }} as s order by name",
     "select document_key, item_number, item from {{ json_list_items('lists', 'k', 'document') }} as s order by 1, 2",
 ]
+
+
+def almost_values(count: int) -> list[str]:
+    """Texts that are, or nearly are, days, times and numbers: drawn, the same ones every time."""
+    drawn = random.Random(5)
+    pairs = ["00", "01", "02", "12", "13", "24", "28", "29", "30", "31", "59", "60", "1", "1x", ""]
+    day = [["2024", "2023", "2024", "1899", "1900", "2199", "2200", "0024", "20244", "202"], ["-"], pairs, ["-"], pairs]
+    seconds = ["", ":00", ":59", ":60", ":5x", ":59.", ":59.5", ":59.123456", ":59.1234567", ":59.12x"]
+    time = [["T", " ", "t", "_"], [f"{hour:02}" for hour in range(24)], [":"], ["00", "30", "59", "60", "1x"], seconds]
+    zones = ["", "", "", "Z", " UTC", "+01", "+05:30", "-0530", "+1", " +01", "z", " ", "+99", "+15:59", "+16:00"]
+    wholes = ["0", "7", "007", "13085", "99999999999999", "9" * 20, "", "1_0", "0x1", "\u0661"]
+    fractions = ["", ".0", ".5", ".99995", ".00005", ".00004999", ",5", ".5.5"]
+    number = [["", "-", "+", "--", "\t", " ", "\xa0"], wholes, fractions, ["", "", "e0", "e2", "E-2", "\n", "x"]]
+    shapes = [day, [*day, *time, zones], [["2024-02-29", "2024-03-31"], *time, zones], number]
+    return sorted({"".join(map(drawn.choice, drawn.choice(shapes))) for _ in range(count)})
+
+
+def of_texts(engine: str, values: list[str]) -> str:
+    """Every reader of text on some values, in the engine's SQL."""
+    listed = ", ".join(f"({number}, {literal(value, engine)})" for number, value in enumerate(values))
+    readers = ", ".join(f"{expression} as c{number}" for number, expression in enumerate(OF_TEXTS))
+    return render(f"select k, {readers} from (values {listed}) as given (k, t) order by k", engine, POLICY)
 
 
 def literal(value: str, engine: str) -> str:

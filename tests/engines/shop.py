@@ -11,6 +11,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
+from ritorno import sql
+
 END = date(2025, 6, 30)
 ODD = [
     *["now", "today", "tomorrow", "epoch", "infinity", "-infinity", "NaN", "Jan 5 2024", "20240105", "2024-02-30"],
@@ -42,9 +46,29 @@ def dirty_shop(folder: Path) -> Path:
     return raw
 
 
-def refreshed(raw: Path, home: Path, engine: str, policy: Mapping[str, Any] = LENIENT) -> Path:
+def a_twentieth_of_online_retail(file: Path, slice_: Path) -> Path:
+    """A real shop's year: all lines of 217 customers, and every twentieth invoice of nobody, so that it ends at END."""
+    later = (END - date(2010, 12, 9)).days
+    with duckdb.connect() as con:
+        con.execute(
+            f"""
+            copy (
+                select * replace (strftime(cast("InvoiceDate" as timestamp) + interval {later} day, '%Y-%m-%d %H:%M:%S')
+                    as "InvoiceDate")
+                from {sql.text(str(file))}
+                where coalesce(cast("Customer ID" as bigint), try_cast("Invoice" as bigint), 7) % 20 = 7
+            ) to {sql.text(str(slice_))} (format parquet)
+            """
+        )
+    return slice_
+
+
+def refreshed(
+    raw: Path, home: Path, engine: str, policy: Mapping[str, Any] = LENIENT, sources: Mapping[str, Path] | None = None
+) -> Path:
     """Refresh a new home on an engine; returns the file that it published."""
     command = ["refresh", "--raw", str(raw), "--as-of", END.isoformat(), "--home", str(home), "--engine", engine]
+    command += [f"--source={system}={path}" for system, path in (sources or {}).items()]
     _run("from ritorno.cli import main; main()", *command, "--vars", json.dumps(policy))
     return home / "published" / "ritorno.duckdb"
 

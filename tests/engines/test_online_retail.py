@@ -1,4 +1,4 @@
-"""Online Retail II, a real shop's year, on Spark: each mart equal value by value to DuckDB's."""
+"""Online Retail II, a real shop's year, on PostgreSQL and Spark: each mart equal value by value to DuckDB's."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tests.audiences.destinations.servers import postgres_server
 from tests.engines.compare import differences
 from tests.engines.shop import built
 from tests.engines.spark_cluster import missing, spark_cluster
@@ -39,6 +40,15 @@ def every_mart(home: Path, engine: str, marts: list[str], **policy: int) -> Path
     """A warehouse of the file's lines on an engine."""
     assert FILE is not None
     return built(FILE, home, engine, marts, AS_OF, {**RETURNS_COUNTED, **policy}, "online_retail")
+
+
+@pytest.mark.soak  # a twentieth of it is in tests/engines/test_postgres.py
+def test_online_retail_is_the_same_on_postgresql(
+    marts: list[str], expected: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with postgres_server() as (host, port):
+        monkeypatch.setenv("RITORNO_POSTGRES_URL", f"postgresql://ritorno@{host}:{port}/postgres")
+        assert differences(str(expected), str(every_mart(tmp_path / "postgres", "postgres", marts))) == {}
 
 
 @pytest.fixture

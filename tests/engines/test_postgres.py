@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from typing import Any
 import duckdb
 import psycopg2
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ritorno.engines import make_engine
 from ritorno.engines.postgres import Postgres, Server, pull, push
@@ -20,9 +23,10 @@ from ritorno.home import Home
 from ritorno.refresh import prepare_instance
 from tests.audiences.destinations.servers import new_database, postgres_server
 from tests.engines.compare import differences
-from tests.engines.macros import disagreements
+from tests.engines.macros import POLICY, almost_values, disagreements, of_texts, told
 from tests.engines.rendering import render
-from tests.engines.shop import END, dirty_shop, refreshed
+from tests.engines.shop import END, a_twentieth_of_online_retail, dirty_shop, refreshed
+from tests.orders.online_retail import FILE
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +50,16 @@ def test_every_mart_is_the_same_on_postgresql_value_by_value(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raw = dirty_shop(tmp_path / "shop")
+    sources = {}
+    if FILE is not None:  # beside the simulated shop, a real one
+        sources["online_retail"] = a_twentieth_of_online_retail(FILE, tmp_path / "lines.parquet")
     monkeypatch.setenv("RITORNO_POSTGRES_URL", url(server))
-    published = {engine: refreshed(raw, tmp_path / engine, engine) for engine in ("duckdb", "postgres")}
+    engines = ("duckdb", "postgres")
+    published = {engine: refreshed(raw, tmp_path / engine, engine, sources=sources) for engine in engines}
     assert differences(str(published["duckdb"]), str(published["postgres"])) == {}
+    with duckdb.connect(str(published["duckdb"]), read_only=True) as con:  # not an empty shop that is equal everywhere
+        query = "select split_part(order_key, ':', 1) from marts.orders group by 1 having count(*) > 300 order by 1"
+        assert con.execute(query).fetchall() == [(system,) for system in sorted(["files", *sources])]
 
     # The comparison can fail: a cent is a difference.
     changed = tmp_path / "changed.duckdb"
@@ -168,6 +179,131 @@ def test_tables_come_back_as_they_went(server: Server, home: duckdb.DuckDBPyConn
     assert list(tmp_path.glob("exchange-*")) == []
 
 
+LANDED = "create or replace table raw.things (id bigint, words varchar, _ritorno_line bigint, _ritorno_batch bigint)"
+LINES = 131_072  # of a part
+
+
+def sent(server: Server, home: duckdb.DuckDBPyConnection, scratch: Path, schema: str = "raw") -> int:
+    """Send the things, and see that they stand there as they do here; returns how many rows were sent."""
+    with server.connect() as con:
+        rows = push(home, con, [(schema, "things")], scratch)[f"{schema}.things"]
+    assert there(server, home, schema) == sorted(home.execute(f"select * from {schema}.things").fetchall(), key=repr)
+    return rows
+
+
+def there(server: Server, home: duckdb.DuckDBPyConnection, schema: str = "raw") -> list[tuple[Any, ...]]:
+    with server.connect() as con, con.cursor() as cursor:
+        cursor.execute(f"select * from {schema}.things")
+        return sorted(cursor.fetchall(), key=repr)
+
+
+@pytest.fixture
+def things(server: Server, home: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """Two landed files of ten lines, and one of a part and a line; not sent yet."""
+    with server.connect() as con, con.cursor() as cursor:
+        cursor.execute("drop table if exists raw.things cascade")
+    home.execute(f"create schema raw; {LANDED}")
+    home.execute("insert into raw.things select i, 'a', i, 1 from range(10) as t (i)")
+    home.execute("insert into raw.things select i, 'b', i, 2 from range(10) as t (i)")
+    home.execute(f"insert into raw.things values (1, 'c', {LINES - 1}, 3), (2, 'd', {LINES}, 3), (3, 'e', {LINES}, 3)")
+    return home
+
+
+def test_only_what_changed_is_sent_again(server: Server, things: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    assert sent(server, things, tmp_path) == 23
+    with server.connect() as con, con.cursor() as cursor:
+        cursor.execute("create schema if not exists staging; create view staging.v as select id from raw.things")
+    assert sent(server, things, tmp_path) == 0
+    things.execute("insert into raw.things select i, 'new', i, 4 from range(5) as t (i)")
+    assert sent(server, things, tmp_path) == 5
+    things.execute("update raw.things set words = null where words = 'd'")  # an erasure writes over a row
+    assert sent(server, things, tmp_path) == 2
+    things.execute("delete from raw.things where _ritorno_batch = 2")  # a file is forgotten
+    assert sent(server, things, tmp_path) == 0
+    things.execute("delete from raw.things where _ritorno_batch = 4")  # a corrected one takes a file's place
+    things.execute("insert into raw.things select i, 'newer', i, 5 from range(6) as t (i)")
+    assert sent(server, things, tmp_path) == 6
+    things.execute("insert into raw.things values (7, 'a loader wrote it', null, null)")
+    assert sent(server, things, tmp_path) == 1
+    things.execute("update raw.things set id = id + 1 where words = 'newer' and id in (1, 2)")
+    assert sent(server, things, tmp_path) == 6
+    with server.connect() as con, con.cursor() as cursor:
+        cursor.execute("select count(*) from staging.v")  # nothing of this took the table away
+        assert cursor.fetchone() == (20,)
+    things.execute("update raw.things set id = id + 1")  # nearly all of it: made anew
+    assert sent(server, things, tmp_path) == 20
+
+
+def test_a_table_of_other_columns_is_sent_whole(
+    server: Server, things: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    things.execute("update raw.things set words = null")
+    assert sent(server, things, tmp_path) == 23
+    things.execute("alter table raw.things alter words type date")  # whose values are the same nulls
+    assert sent(server, things, tmp_path) == 23
+    things.execute("alter table raw.things add column more integer")
+    assert sent(server, things, tmp_path) == 23
+    assert sent(server, things, tmp_path) == 0
+
+
+def test_a_table_that_somebody_else_made_or_dbt_writes_to_is_sent_whole(
+    server: Server, things: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    sent(server, things, tmp_path)
+    with server.connect() as con, con.cursor() as cursor:
+        cursor.execute("create table raw.copied as select * from raw.things where id > 5")
+        cursor.execute("drop table raw.things cascade; alter table raw.copied rename to things")
+    assert sent(server, things, tmp_path) == 23
+
+    # dbt merges into snapshots: what the home holds is what was sent, and yet not what stands there
+    things.execute("create schema snapshots; create table snapshots.things as select * from raw.things")
+    assert sent(server, things, tmp_path, "snapshots") == 23
+    with server.connect() as con, con.cursor() as cursor:
+        cursor.execute("insert into snapshots.things values (99, 'dbt', null, null)")
+    assert sent(server, things, tmp_path, "snapshots") == 23
+
+
+class _Killed(BaseException):
+    """Something that nobody expects."""
+
+
+_BATCHES = st.lists(
+    st.tuples(
+        st.sampled_from(["land", "forget", "erase", "correct", "loader", "kill"]),
+        st.integers(1, 4),
+        st.sampled_from([0, LINES - 1, LINES, 3 * LINES]),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(_BATCHES)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_happens_to_landed_rows_the_server_has_the_homes(
+    server: Server, tmp_path: Path, happened: list[tuple[str, int, int]]
+) -> None:
+    with duckdb.connect() as home:
+        home.execute(f"create schema raw; {LANDED}")
+        for number, (what, batch, line) in enumerate(happened):
+            if what in ("forget", "correct"):
+                home.execute("delete from raw.things where _ritorno_batch = ?", [batch])
+            if what in ("land", "correct"):
+                home.execute(
+                    "insert into raw.things select i, ?, ? + i, ? from range(3) as t (i)", [str(number), line, batch]
+                )
+            if what == "erase":
+                home.execute("update raw.things set words = 'gone' where id = 1 and _ritorno_batch = ?", [batch])
+            if what == "loader":
+                home.execute("insert into raw.things values (?, 'loader', null, null)", [line])
+            if what == "kill":  # after the rows, before the end
+                with contextlib.suppress(_Killed), server.connect() as con:
+                    push(home, con, [("raw", "things")], tmp_path)
+                    raise _Killed
+                continue
+            sent(server, home, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "address", "message"),
     [
@@ -244,3 +380,17 @@ def test_every_engine_macro_says_on_postgresql_what_it_says_on_duckdb(server: Se
             return cursor.fetchall()
 
         assert disagreements("postgres", ask) == {}
+
+
+def test_what_almost_is_a_value_is_read_on_postgresql_as_on_duckdb(server: Server) -> None:
+    texts = almost_values(3000)
+    with server.connect() as con, con.cursor() as cursor, duckdb.connect() as here:
+        here.execute("set TimeZone = 'UTC'")
+        cursor.execute(render("{{ prepare_engine() }}", "postgres", POLICY))
+        cursor.execute("set timezone = 'America/St_Johns'")  # the server's own is nothing to us
+        cursor.execute(of_texts("postgres", texts))
+        read = {texts[row[0]]: tuple(map(told, row)) for row in cursor.fetchall()}
+        expected = {texts[row[0]]: tuple(map(told, row)) for row in here.execute(of_texts("duckdb", texts)).fetchall()}
+    assert {text: (row, read[text]) for text, row in expected.items() if read[text] != row} == {}
+    assert sum(row[2] is not None for row in read.values()) > 100  # not all of it is nonsense
+    assert sum(row[5] is not None for row in read.values()) > 100

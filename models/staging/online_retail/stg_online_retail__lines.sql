@@ -29,6 +29,7 @@ renamed as (
         _ritorno_line as source_line,
         _ritorno_batch as source_batch
     from source
+    {{ computed_once() }}
 
 ),
 

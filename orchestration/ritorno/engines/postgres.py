@@ -25,9 +25,10 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection  # noqa: N812  a class in small letters
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-from ritorno.engines import Table
+from ritorno.engines import Table, parts
 from ritorno.errors import RitornoError, UnusableInput
 from ritorno.sql import column_types, text
+from ritorno.sql import name as quoted
 
 _TYPES = {
     "BOOLEAN": "boolean",
@@ -50,6 +51,13 @@ _TYPES = {
 }
 _DECIMAL = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
 _NULL = "\\N"
+OPTIONS = "-c jit=off -c enable_nestloop=off -c work_mem=64MB"
+"""Settings of the sessions that dbt's SQL runs in. Tables here have no index, so a nested loop over two of them is only
+ever chosen for an underestimate, and costs their product; compiling hundreds of expressions costs more than it saves."""
+_WRITTEN_THERE = {"snapshots"}
+"""Schemas whose tables dbt writes to: what was sent says nothing of what stands there."""
+_PART = "(coalesce(t._ritorno_batch, 0) * 16777216 + coalesce(t._ritorno_line, 0) {divided} 131072)"
+"""Which part a raw row belongs to, here and there: 131,072 lines of a landed file."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,7 @@ class Server:
             "RITORNO_POSTGRES_USER": self.user,
             "RITORNO_POSTGRES_PASSWORD": self.password,
             "RITORNO_POSTGRES_DATABASE": self.database,
+            "PGOPTIONS": f"-c timezone=UTC {os.environ.get('RITORNO_POSTGRES_OPTIONS') or OPTIONS}",
         }
 
     @contextmanager
@@ -153,46 +162,92 @@ def push(
     tables: Iterable[Table],
     scratch: Path,
 ) -> dict[str, int]:
-    """Replace tables (schema, name) of the target by those of the DuckDB connection; returns rows by table.
+    """Make tables (schema, name) of the target like those of the DuckDB connection; returns the rows sent by table.
 
-    The old table goes with everything that hangs on it (staging views), which dbt makes again.
+    What was sent stands beside the tables, written in the same transaction, so both are there or neither; only parts
+    whose rows are others are deleted and copied. A table that is made anew (its columns changed, or most of its rows)
+    goes with everything that hangs on it (staging views), which dbt makes again.
     """
-    pushed: dict[str, int] = {}
     with target.cursor() as cursor:
-        for schema, name in tables:
-            described = column_types(con, schema, name)
-            columns = [(column, column_type(type_)) for column, type_ in described.items()]
-            cursor.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
-            cursor.execute(sql.SQL("drop table if exists {} cascade").format(sql.Identifier(schema, name)))
+        cursor.execute("select pg_advisory_xact_lock(hashtext('ritorno.sent'))")
+        cursor.execute(
+            "create schema if not exists ritorno; create table if not exists ritorno.sent (schema_name text, "
+            "table_name text, table_oid oid, record text, primary key (schema_name, table_name))"
+        )
+        return {f"{schema}.{name}": _push_table(con, cursor, (schema, name), scratch) for schema, name in tables}
+
+
+def _push_table(con: duckdb.DuckDBPyConnection, cursor: Cursor, table: Table, scratch: Path) -> int:
+    described = column_types(con, *table)
+    columns = [(column, column_type(type_)) for column, type_ in described.items()]
+    selected = ", ".join(
+        f'cast(to_json("{column}") as varchar) as "{column}"' if "[]" in source else f'"{column}"'
+        for column, source in described.items()
+    )
+    there = sql.Identifier(*table)
+    in_parts = table[0] == "raw" and {described.get(name) for name in ("_ritorno_batch", "_ritorno_line")} == {"BIGINT"}
+    part = _PART.format(divided="//") if in_parts else None
+    found = parts.find(con, _quoted(table), selected, columns, part)
+    changes = found.changes(_record(cursor, table))
+    if not changes:
+        return 0
+    sent = sum(found.fingerprints[name][0] for name in changes.written)
+    chosen = None
+    if changes.anew or part is None or (changes.replaced and 2 * sent > found.rows):
+        cursor.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(table[0])))
+        cursor.execute(sql.SQL("drop table if exists {} cascade").format(there))
+        listed = [sql.SQL("{} {}").format(sql.Identifier(column), sql.SQL(type_)) for column, type_ in columns]
+        cursor.execute(sql.SQL("create table {} ({})").format(there, sql.SQL(", ").join(listed)))
+    else:
+        chosen = f"{part} in ({', '.join(changes.written or ['null'])})"
+        gone = [int(name) for name in (*changes.replaced, *changes.removed)]
+        if gone:
             cursor.execute(
-                sql.SQL("create table {} ({})").format(
-                    sql.Identifier(schema, name),
-                    sql.SQL(", ").join(
-                        sql.SQL("{} {}").format(sql.Identifier(column), sql.SQL(type_)) for column, type_ in columns
-                    ),
-                )
+                sql.SQL("delete from {} as t where {} = any (%s)").format(there, sql.SQL(_PART.format(divided="/"))),
+                [gone],
             )
-            selected = ", ".join(
-                f'cast(to_json("{column}") as varchar) as "{column}"' if "[]" in source else f'"{column}"'
-                for column, source in described.items()
+    rows = _copy_in(
+        con, cursor, table, f"select {selected} from {_quoted(table)} as t where {chosen or 'true'}", scratch
+    )
+    cursor.execute(sql.SQL("analyze {}").format(there))
+    cursor.execute(
+        "insert into ritorno.sent values (%(schema)s, %(name)s, to_regclass(%(there)s), %(record)s) "
+        "on conflict (schema_name, table_name) do update set table_oid = excluded.table_oid, record = excluded.record",
+        {"schema": table[0], "name": table[1], "there": _quoted(table), "record": found.record()},
+    )
+    return rows
+
+
+def _quoted(table: Table) -> str:
+    return f"{quoted(table[0])}.{quoted(table[1])}"
+
+
+def _record(cursor: Cursor, table: Table) -> str | None:
+    """What was sent to a table that nobody made anew or writes to since."""
+    if table[0] in _WRITTEN_THERE:
+        return None
+    cursor.execute(
+        "select record from ritorno.sent where schema_name = %s and table_name = %s and table_oid = to_regclass(%s)",
+        [*table, _quoted(table)],
+    )
+    row = cursor.fetchone()
+    return str(row[0]) if row else None
+
+
+def _copy_in(con: duckdb.DuckDBPyConnection, cursor: Cursor, table: Table, query: str, scratch: Path) -> int:
+    """Copy what a query in the home says into a table; returns the rows."""
+    with _scratch_file(scratch) as file:
+        con.execute(f"copy ({query}) to {text(str(file))} (format csv, header false, nullstr '{_NULL}', force_quote *)")
+        # a quoted null string is text to PostgreSQL, an unquoted one null; DuckDB never quotes a null
+        with file.open("rb") as lines:
+            cursor.copy_expert(
+                sql.SQL("copy {} from stdin with (format csv, null {})").format(
+                    sql.Identifier(*table), sql.Literal(_NULL)
+                ),
+                lines,
+                size=1 << 20,
             )
-            with _scratch_file(scratch) as file:
-                con.execute(
-                    f'copy (select {selected} from "{schema}"."{name}") to {text(str(file))} '
-                    f"(format csv, header false, nullstr '{_NULL}', force_quote *)"
-                )
-                # a quoted null string is text to PostgreSQL, an unquoted one null; DuckDB never quotes a null
-                with file.open("rb") as lines:
-                    cursor.copy_expert(
-                        sql.SQL("copy {} from stdin with (format csv, null {})").format(
-                            sql.Identifier(schema, name), sql.Literal(_NULL)
-                        ),
-                        lines,
-                        size=1 << 20,
-                    )
-            pushed[f"{schema}.{name}"] = cursor.rowcount
-            cursor.execute(sql.SQL("analyze {}").format(sql.Identifier(schema, name)))
-    return pushed
+    return int(cursor.rowcount)
 
 
 def pull(

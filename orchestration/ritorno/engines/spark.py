@@ -28,7 +28,8 @@ import jinja2
 import yaml
 
 from ritorno import sql
-from ritorno.engines import Table, spark_layout
+from ritorno.engines import Table, parts, spark_layout
+from ritorno.engines.parts import Parts
 from ritorno.engines.spark_files import ArrowFiles, Files, HadoopFiles, local_path
 from ritorno.engines.spark_layout import Layout
 from ritorno.errors import RitornoError, UnusableInput
@@ -277,19 +278,21 @@ class Spark:
             described = sql.column_types(warehouse, schema, name)
             selected = ", ".join(_sent_column(column, type_) for column, type_ in described.items())
             columns = [(column, column_type(type_)) for column, type_ in described.items()]
-            shape = spark_layout.shape(warehouse, schema, name, selected, columns, self.layout)
-            self._send_files(warehouse, f"{sql.name(schema)}.{sql.name(name)}", f"{schema}/{name}", shape, scratch)
-            self._declare(schema, name, shape)
-            raw_rows += shape.rows if schema == "raw" else 0
+            table = f"{sql.name(schema)}.{sql.name(name)}"
+            part = spark_layout.part_of(warehouse, schema, name, described, self.layout)
+            found = parts.find(warehouse, table, selected, columns, part)
+            self._send_files(warehouse, table, f"{schema}/{name}", found, scratch)
+            self._declare(schema, name, columns, in_parts=part is not None)
+            raw_rows += found.rows if schema == "raw" else 0
         if any(schema == "raw" for schema, _ in tables):
             partitions = int(os.environ.get("RITORNO_SPARK_PARTITIONS") or 8)
             self.environment["RITORNO_SPARK_BUCKETS"] = str(self.layout.buckets_for(raw_rows, partitions))
 
     def _send_files(
-        self, warehouse: duckdb.DuckDBPyConnection, table: str, name: str, shape: spark_layout.Shape, scratch: Path
+        self, warehouse: duckdb.DuckDBPyConnection, table: str, name: str, found: Parts, scratch: Path
     ) -> None:
         record, place = f"{self.warehouse}/{_EXCHANGE}/_records/{name}.json", f"{self.warehouse}/{_EXCHANGE}/{name}"
-        changes = shape.changes(self._files.read(record))
+        changes = found.changes(self._files.read(record))
         if not changes:
             return
         self._files.delete(record)  # whoever is killed from here on sends everything
@@ -299,17 +302,17 @@ class Spark:
             self._files.delete(_place_of(place, part))
         for part in changes.written:
             with _scratch_folder(scratch) as folder:
-                spark_layout.write(warehouse, table, shape, part, str(folder / "files"))
+                spark_layout.write(warehouse, table, found, part, str(folder / "files"))
                 self._files.upload(folder / "files", _place_of(place, part))
-        self._files.write(record, shape.record())
+        self._files.write(record, found.record())
 
-    def _declare(self, schema: str, name: str, shape: spark_layout.Shape) -> None:
+    def _declare(self, schema: str, name: str, types: Sequence[tuple[str, str]], *, in_parts: bool) -> None:
         """Have Spark know the table anew, which also forgets what it remembered of its files."""
-        columns = ", ".join(f"`{column}` {type_}" for column, type_ in shape.columns)
+        columns = ", ".join(f"`{column}` {type_}" for column, type_ in types)
         self._ask(f"create schema if not exists `{schema}`")
         self._ask(f"drop table if exists `{schema}`.`{name}`")
         place = f"{self.warehouse}/{_EXCHANGE}/{schema}/{name}"
-        if shape.part is None:
+        if not in_parts:
             self._ask(f"create table `{schema}`.`{name}` ({columns}) using parquet location '{place}'")
             return
         self._ask(
@@ -439,7 +442,7 @@ class _Described:
 
 
 def _place_of(place: str, part: str) -> str:
-    return f"{place}/{spark_layout.PART}={part}" if part != spark_layout.ONE else place
+    return f"{place}/{spark_layout.PART}={part}" if part != parts.ONE else place
 
 
 def _keep_ansi() -> None:
