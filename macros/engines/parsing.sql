@@ -137,9 +137,9 @@ case when {{ safe_cast(read_text(value), 'json') }} is not null then {{ read_tex
 {%- set type = {'varchar': 'string'}.get(type, type) -%}
 {%- set day = '[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}' -%}
 {%- set time = '[ T][0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.][0-9]*)?)?' -%}
-{%- set zone = '(?:Z| UTC|[+-][0-9]{2}(?::?[0-9]{2})?)?' -%}
+{%- set zone = '(?:Z| UTC|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)?' -%}
 {%- set forms = {
-    'date': '(' ~ day ~ ')(?:' ~ time ~ zone ~ ')?',
+    'date': '(' ~ day ~ ')(?:' ~ time ~ zone | replace('0[0-9]|1[0-5]', '[0-9]{2}') | replace('[0-5]', '[0-9]') ~ ')?',
     'timestamp': '(' ~ day ~ '(?:' ~ time ~ zone ~ ')?)',
     'boolean': '([Tt]rue|TRUE|[Ff]alse|FALSE|[TtFfYyNn10]|[Yy]es|[Nn]o)',
 } -%}
@@ -147,7 +147,12 @@ case when {{ safe_cast(read_text(value), 'json') }} is not null then {{ read_tex
 cast({{ value }} as string)
 {%- else -%}
 {%- set form = forms.get(type, '([+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?[0-9]+)?)') -%}
-try_cast(regexp_extract(cast({{ value }} as string), '^ *{{ form }} *$', 1) as {{ type }})
+{%- set around = ' *' if type in ('date', 'boolean') else '\\\\s*' -%}
+{%- set text = "regexp_extract(cast(" ~ value ~ " as string), '^" ~ around ~ form ~ around ~ "$', 1)" -%}
+{%- if type == 'timestamp' -%}{#- which wants seconds before a zone -#}
+{%- set text = "regexp_replace(" ~ text ~ ", '([T ][0-9]{1,2}:[0-9]{2})(Z| UTC|[+-])', '$1:00$2')" -%}
+{%- endif -%}
+try_cast({{ text }} as {{ type }})
 {%- endif -%}
 {%- endmacro %}
 

@@ -20,7 +20,7 @@ from ritorno.engines.spark_files import ArrowFiles, HadoopFiles
 from ritorno.engines.spark_layout import Layout
 from ritorno.errors import RitornoError, UnusableInput
 from tests.engines.compare import differences, marts_of
-from tests.engines.macros import disagreements
+from tests.engines.macros import almost_values, disagreements, of_texts, told
 from tests.engines.rendering import render
 from tests.engines.shop import LENIENT, built, dirty_shop, refreshed
 from tests.engines.spark_cluster import connect_server, missing, spark_cluster, thrift_server
@@ -55,6 +55,12 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spark]:
 
 def test_every_engine_macro_says_on_spark_what_it_says_on_duckdb(spark: Spark) -> None:
     assert disagreements("spark", lambda statement: spark.rows(Path(), statement)) == {}
+    texts = almost_values(1000)
+    with duckdb.connect() as here:
+        here.execute("set TimeZone = 'UTC'")
+        expected = [tuple(map(told, row)) for row in here.execute(of_texts("duckdb", texts)).fetchall()]
+    read = [tuple(map(told, row)) for row in spark.rows(Path(), of_texts("spark", texts))]
+    assert {texts[row[0]]: (row, other) for row, other in zip(expected, read, strict=True) if row != other} == {}
 
 
 # --- tables
