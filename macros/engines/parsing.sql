@@ -24,7 +24,7 @@ nullif(trim(both '{{ ritorno.unicode_spaces() }}' from cast({{ value }} as {{ ty
 {%- set text = text_of_a_year(read_text(value)) -%}
 {%- set offset = '([+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)$' -%}
 {%- set full = "regexp_replace(regexp_extract(" ~ text ~ ", '^.*" ~ offset ~ "'), '([T ][0-9]{1,2}:[0-9]{2})" ~ offset ~ "', '\\1:00\\2')" -%}
-{%- set utc = "case when " ~ text ~ " like '%:%Z' then " ~ text ~ "[:-2] when " ~ text ~ " like '%:% UTC' then " ~ text ~ "[:-5] else " ~ text ~ " end" -%}
+{%- set utc = "case when " ~ text ~ " like '%:%Z' then left(" ~ text ~ ", -1) when " ~ text ~ " like '%:% UTC' then left(" ~ text ~ ", -4) else " ~ text ~ " end" -%}
 case
     when regexp_matches({{ text }}, '[T ][0-9:. ]+[+-][0-9:]+$')
         then {{ plausible_instant("cast(try_cast(" ~ full ~ " as timestamptz) as timestamp)") }}

@@ -52,8 +52,8 @@ _TYPES = {
 _DECIMAL = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
 _NULL = "\\N"
 OPTIONS = "-c jit=off -c enable_nestloop=off -c work_mem=64MB"
-"""Settings of the sessions that dbt's SQL runs in. Tables here have no index, so a nested loop over two of them is only
-ever chosen for an underestimate, and costs their product; compiling hundreds of expressions costs more than it saves."""
+"""Settings of the sessions that dbt's SQL runs in. Tables here have no index, so a nested loop over two of them is
+chosen for an underestimate, and costs their product; compiling hundreds of expressions costs more than it saves."""
 _WRITTEN_THERE = {"snapshots"}
 """Schemas whose tables dbt writes to: what was sent says nothing of what stands there."""
 _PART = "(coalesce(t._ritorno_batch, 0) * 16777216 + coalesce(t._ritorno_line, 0) {divided} 131072)"
