@@ -4,6 +4,9 @@ Lands the plain shop of benchmarks.marts and builds everything up to the end of 
 (0.1 % of the orders new, and refunds of old ones), builds that incrementally, and once more in full. Prints seconds by
 model: of CPU, on PostgreSQL (RITORNO_POSTGRES_URL) the server's and ours, or of wall clock if the server is on another
 machine. One model at a time, so that each is told its own.
+
+`subscriptions` before the number: so many subscriptions with a log of ten events each, up to their marts; on the day
+one in thirty is renewed, and what is dated for it comes.
 """
 
 from __future__ import annotations
@@ -24,7 +27,13 @@ from rich.table import Table
 from benchmarks.marts import AS_OF, write_shop
 from ritorno.engines.postgres import Postgres, Server
 
-END = "int_changes__done"
+ENDS = {
+    "orders": ["int_changes__done"],
+    "subscriptions": [
+        "int_changes__subscription_done", "subscriptions", "subscription_pauses", "mrr_monthly", "pause_outcomes",
+        "subscription_paths",
+    ],
+}  # fmt: skip
 NEXT = AS_OF + timedelta(days=1)
 
 
@@ -82,7 +91,62 @@ def _server_seconds(postmaster: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def main(orders: int, root: Path) -> None:
+def write_subscriptions(raw: Path, subscriptions: int) -> None:
+    """Ten events each: a pause that ends on its date, a failed payment, another price, for one in three an end."""
+    life = (
+        "activated", "renewed", "payment_failed", "payment_recovered", "paused", "renewed", "price_changed", "renewed",
+        "skipped", "cancelled",
+    )  # fmt: skip
+    kinds = "[" + ", ".join(f"'{kind}'" for kind in life) + "]"
+    for name in ("orders", "plans", "subscriptions", "subscription_events"):
+        (raw / name).mkdir(exist_ok=True)
+    begin = f"timestamp '{AS_OF}' - to_days(700) + to_minutes(n * 997 % 900000)"
+    with duckdb.connect() as con:
+        con.execute(
+            f"""
+            copy (
+                select 'o' || n as order_id, 'c' || n as customer_id, {begin} as ordered_at, 10 as total
+                from range(10) as t (n)
+            ) to '{raw}/orders/all.parquet';
+            copy (
+                select 'p' || n as plan_id, 9 + n as price, 'month' as "interval" from range(20) as t (n)
+            ) to '{raw}/plans/all.parquet';
+            copy (
+                select
+                    's' || n as subscription_id, 'c' || (n * 7 // 8) as customer_id, 'active' as status,
+                    {begin} as started_at, 9 + n % 20 as price, 'month' as "interval", 'EUR' as currency,
+                    'p' || (n % 20) as plan_id
+                from range({subscriptions}) as t (n)
+            ) to '{raw}/subscriptions/all.parquet';
+            copy (
+                select
+                    'e' || n || '-' || k as event_id, 's' || n as subscription_id,
+                    case when k % 10 = 9 and n % 3 > 0 then 'renewed' else {kinds}[k % 10 + 1] end as type,
+                    {begin} + to_days(17 * k::int) as occurred_at,
+                    case when k % 10 = 4 then {begin} + to_days(17 * k::int + 14) end as effective_at,
+                    case when k % 10 = 6 then 10 + n % 15 end as price
+                from range({subscriptions}) as t (n), range(10) as life (k)
+            ) to '{raw}/subscription_events/all.parquet'
+            """
+        )
+
+
+def write_renewals(raw: Path, subscriptions: int) -> None:
+    """One more day: one in thirty subscriptions is renewed."""
+    with duckdb.connect() as con:
+        con.execute(
+            f"""
+            copy (
+                select
+                    'n' || n as event_id, 's' || n as subscription_id, 'renewed' as type,
+                    timestamp '{NEXT} 08:00:00' as occurred_at
+                from range(0, {subscriptions}, 30) as t (n)
+            ) to '{raw}/subscription_events/next.parquet'
+            """
+        )
+
+
+def main(orders: int, root: Path, kind: str = "orders") -> None:
     """Three builds, and the table."""
     os.environ.update({"RITORNO_HOME": str(root), "RITORNO_THREADS": os.environ.get("RITORNO_THREADS", "1")})
     from ritorno import incremental, landing, steps
@@ -98,15 +162,19 @@ def main(orders: int, root: Path) -> None:
     engine = make_engine()
     raw = root / "bench-raw"
     raw.mkdir(exist_ok=True)
-    write_shop(raw, orders)
-    for name in ("orders", "order_items", "refunds"):  # folders, which take one more file a day
-        (raw / name).mkdir(exist_ok=True)
-        if (raw / f"{name}.parquet").exists():
-            (raw / f"{name}.parquet").rename(raw / name / "all.parquet")
+    if kind == "subscriptions":
+        write_subscriptions(raw, orders)
+    else:
+        write_shop(raw, orders)
+        for name in ("orders", "order_items", "refunds"):  # folders, which take one more file a day
+            (raw / name).mkdir(exist_ok=True)
+            if (raw / f"{name}.parquet").exists():
+                (raw / f"{name}.parquet").rename(raw / name / "all.parquet")
     manifest = DbtProject(home, policy.overrides, engine).manifest()
-    wanted = closure(manifest, {f"model.ritorno.{END}"})
+    wanted = closure(manifest, {f"model.ritorno.{end}" for end in ENDS[kind]})
     plan = stages(manifest)
-    heavy = [node["name"] for node in manifest["nodes"].values() if incremental.is_heavy(node)]
+    is_heavy = incremental.is_of_subscriptions if kind == "subscriptions" else incremental.is_heavy
+    heavy = [node["name"] for node in manifest["nodes"].values() if is_heavy(node)]
 
     sending: dict[str, float] = {}
 
@@ -166,15 +234,17 @@ def main(orders: int, root: Path) -> None:
 
     land("first")
     build("first", AS_OF, full=True)
-    write_day(raw, orders)
+    (write_renewals if kind == "subscriptions" else write_day)(raw, orders)
     land("second")
     day = {"(landed tables sent)": sending["second"], **build("day", NEXT, full=False)}
     with duckdb.connect(str(home.warehouse)) as con:
-        engine.fetch(con, [("intermediate", incremental.RUN)], home.tmp)
-    tier = incremental.heavy_tier_of(home)
+        decision = incremental.SUBSCRIPTIONS if kind == "subscriptions" else incremental.RUN
+        engine.fetch(con, [("intermediate", decision)], home.tmp)
+        tier = incremental.heavy_tier(con)
+        sentence = incremental.subscription_sentence(con) if kind == "subscriptions" else tier and tier.sentence
     whole = {"(landed tables sent)": sending["first"], **build("whole", NEXT, full=True)}
 
-    table = Table(title=f"{orders:,} orders on {engine.name} · {tier.sentence if tier else ''}")
+    table = Table(title=f"{orders:,} {kind} on {engine.name} · {sentence}")
     for column in ("model", "full, s", "a day, s"):
         table.add_column(column, justify="left" if column == "model" else "right")
     for name in sorted(whole, key=lambda one: (one not in heavy, -whole[one])):
@@ -188,9 +258,11 @@ def main(orders: int, root: Path) -> None:
 
 
 if __name__ == "__main__":
-    count = int(sys.argv[1].replace("_", "")) if len(sys.argv) > 1 else 1_000_000
-    if len(sys.argv) > 2:
-        main(count, Path(sys.argv[2]).resolve())
+    arguments = sys.argv[1:]
+    what = arguments.pop(0) if arguments[:1] == ["subscriptions"] else "orders"
+    count = int(arguments[0].replace("_", "")) if arguments else 1_000_000
+    if len(arguments) > 1:
+        main(count, Path(arguments[1]).resolve(), what)
     else:
         with tempfile.TemporaryDirectory(prefix="ritorno-bench-") as scratch:
-            main(count, Path(scratch))
+            main(count, Path(scratch), what)

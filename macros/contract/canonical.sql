@@ -12,8 +12,9 @@
     within a batch the greater content hash (`is_ambiguous`). Only keys that occur more than once are ranked: a
     window over every row of a large table costs several times the scan.
 
-    Orders, lines and payments can be recomputed for the orders that something happened to: what may touch them is worked
-    out in macros/incremental/front.sql, and a new dependency here is one to follow there. -#}
+    Orders, lines and payments can be recomputed for the orders that something happened to, subscriptions and their events
+    for the subscriptions: what may touch them is worked out in macros/incremental/front.sql, and a new dependency here
+    is one to follow there. -#}
 {% macro canonical(entity) -%}
 {%- set providers = [] -%}
 {%- for system, entities in var('systems').items() if entity in entities -%}
@@ -29,7 +30,8 @@
     {{ exceptions.raise_compiler_error(entity ~ ': the parent in the contract and in macros/contract/canonical.sql differ (dbt must know the ref before it has read the contract)') }}
 {%- endif -%}
 {%- set parent_relation = ref('int_canonical__' ~ parent.table) if parent else none -%}
-{%- set followed = followed_entities().get(entity) -%}
+{%- set followed = followed_entity(entity) -%}
+{%- set unit = family_of(entity).unit -%}
 {%- set has_unkeyed_lines = entity == 'order_items' -%}
 {%- set columns = [] -%}
 {%- for column in contract.columns -%}{%- do columns.append(adapter.quote(column.name)) -%}{%- endfor -%}
@@ -55,7 +57,7 @@ with
     {%- if followed and provider.name == 'files' %}
     from {{ instead_of(
         provider.relation,
-        stage_files(entity, 'where ' ~ raw_order_id('source') ~ ' in (select order_id from '
+        stage_files(entity, 'where ' ~ raw_unit('source', unit) ~ ' in (select ' ~ unit ~ ' from '
         ~ changes_relation(followed.inputs) ~ ')')
     ) }}
     {%- else %}
@@ -97,7 +99,7 @@ parents as (
     from {{ parent_relation }}
     where row_status != 'quarantined'
     {%- if followed %}
-    {{ only_order_ids(followed.inputs, 'and') }}
+    {{ only_listed(unit, followed.inputs, 'and') }}
     {%- endif %}
 
 ),

@@ -38,19 +38,51 @@
 ]) -}}
 {%- endmacro %}
 
-{#- Canonical entities that follow what landed: the list of their touched order_ids, and that of all that is read. -#}
-{% macro followed_entities() -%}
+{#- Canonical entities that follow what landed, by what their rows belong to (`unit`): the list of their touched units,
+    and that of all that is read. Orders and subscriptions are followed apart, each with its own account of the last
+    finished run (macros/incremental/subscriptions.sql). -#}
+{% macro followed_entities(family='orders') -%}
 {{- return({
-    'orders': {'key': 'order_id', 'touched': 'int_changes__order_ids', 'inputs': 'int_changes__order_ids'},
-    'order_items': {'key': 'order_item_id', 'touched': 'int_changes__item_order_ids', 'inputs': 'int_changes__item_inputs'},
-    'payments': {'key': 'payment_id', 'touched': 'int_changes__payment_order_ids', 'inputs': 'int_changes__payment_inputs'},
-}) -}}
+    'orders': {
+        'orders': {'key': 'order_id', 'touched': 'int_changes__order_ids', 'inputs': 'int_changes__order_ids'},
+        'order_items': {
+            'key': 'order_item_id', 'touched': 'int_changes__item_order_ids', 'inputs': 'int_changes__item_inputs'
+        },
+        'payments': {
+            'key': 'payment_id', 'touched': 'int_changes__payment_order_ids', 'inputs': 'int_changes__payment_inputs'
+        },
+    },
+    'subscriptions': {
+        'subscriptions': {
+            'key': 'subscription_id', 'touched': 'int_changes__subscription_ids', 'inputs': 'int_changes__subscription_ids'
+        },
+        'subscription_events': {
+            'key': 'event_id', 'touched': 'int_changes__event_subscription_ids', 'inputs': 'int_changes__event_inputs'
+        },
+    },
+}[family]) -}}
+{%- endmacro %}
+
+{#- What its family is called, what its rows belong to, and the first list of such units. -#}
+{% macro family_of(entity) -%}
+{{- return({
+    'orders': {
+        'name': 'orders', 'unit': 'order_id', 'ids': 'int_changes__order_ids', 'chunks': 'int_changes__chunks'
+    },
+    'subscriptions': {
+        'name': 'subscriptions', 'unit': 'subscription_id', 'ids': 'int_changes__subscription_ids',
+        'chunks': 'int_changes__subscription_chunks'
+    },
+}['subscriptions' if entity in followed_entities('subscriptions') else 'orders']) -}}
+{%- endmacro %}
+
+{#- One of them, or none. -#}
+{% macro followed_entity(entity) -%}
+{{- return(followed_entities(family_of(entity).name).get(entity)) -}}
 {%- endmacro %}
 
 {#- In a model of the front: only rows of these order_ids, when it is built incrementally. -#}
-{% macro only_order_ids(list, keyword='where', order_id='order_id') -%}
-/* touched: {{ keyword }} {{ order_id }} in (select order_id from {{ changes_relation(list) }}) :touched */
-{%- endmacro %}
+{% macro only_order_ids(list, keyword='where') -%}{{ only_listed('order_id', list, keyword) }}{%- endmacro %}
 
 {% macro only_in(list) -%}where order_id in (select order_id from {{ changes_relation(list) }}){%- endmacro %}
 
@@ -69,12 +101,13 @@
 {%- endif -%}
 {%- endmacro %}
 
-{#- The raw text of an order_id as canonical has it, never null, so that rows without one are a unit too. -#}
-{% macro raw_order_id(relation) -%}coalesce({{ read_text(relation ~ '.' ~ adapter.quote('order_id')) }}, ''){%- endmacro %}
+{#- The raw text of an order_id or subscription_id as canonical has it, never null, so that rows without one are a unit
+    too. -#}
+{% macro raw_unit(relation, unit) -%}coalesce({{ read_text(relation ~ '.' ~ adapter.quote(unit)) }}, ''){%- endmacro %}
 
 {#- A number of the chunk within its batch. -#}
-{% macro chunk_of(line, order_id) -%}
-case when {{ line }} is null then {{ bucket_of(order_id) }} else cast({{ line }} - {{ line }} % 4096 as bigint) end
+{% macro chunk_of(line, unit) -%}
+case when {{ line }} is null then {{ bucket_of(unit) }} else cast({{ line }} - {{ line }} % 4096 as bigint) end
 {%- endmacro %}
 
 {#- Whether a day that was still to come at the last finished run's as-of has come: the instant is compared first, which
@@ -88,9 +121,10 @@ case when {{ line }} is null then {{ bucket_of(order_id) }} else cast({{ line }}
 {%- endmacro %}
 
 {#- What stands landed, in chunks (1. above). -#}
-{% macro landed_chunks() -%}
+{% macro landed_chunks(family='orders') -%}
+{%- set followed = followed_entities(family) -%}
 with
-{%- for entity in followed_entities() %}
+{%- for entity in followed %}
 
 {{ entity }}_rows as (
 
@@ -102,7 +136,7 @@ with
         _ritorno_line,
         _ritorno_batch
     from {{ source('files', entity) }}
-    {% if not takes_fingerprints() %}where false{% endif %}
+    {% if not takes_fingerprints(family) %}where false{% endif %}
 
 ),
 
@@ -110,7 +144,7 @@ with
 
     select
         coalesce(_ritorno_batch, 0) as batch,
-        {{ chunk_of('_ritorno_line', raw_order_id(entity ~ '_rows')) }} as chunk,
+        {{ chunk_of('_ritorno_line', raw_unit(entity ~ '_rows', family_of(entity).unit)) }} as chunk,
         {{ row_hash(entity ~ '_rows') }} as row_hash
     from {{ entity }}_rows
 
@@ -130,7 +164,7 @@ with
 ),
 {%- endfor %}
 {%- for system, entities in var('systems').items() if system != 'files' %}
-{%- for entity in followed_entities() if entity in entities %}
+{%- for entity in followed if entity in entities %}
 
 {{ system }}_{{ entity }} as (
 
@@ -141,7 +175,7 @@ with
         count(*) as row_count,
         0 as row_hashes
     from {{ ref('stg_' ~ system ~ '__' ~ entity) }}
-    {% if not takes_fingerprints() %}where false{% endif %}
+    {% if not takes_fingerprints(family) %}where false{% endif %}
     having count(*) > 0
 
 ),
@@ -149,7 +183,7 @@ with
 {%- endfor %}
 
 chunks as (
-    {%- for entity in followed_entities() %}
+    {%- for entity in followed %}
 
     select * from {{ entity }}_chunks
     {%- if not loop.last %}
@@ -157,7 +191,7 @@ chunks as (
     {%- endif %}
     {%- endfor %}
     {%- for system, entities in var('systems').items() if system != 'files' %}
-    {%- for entity in followed_entities() if entity in entities %}
+    {%- for entity in followed if entity in entities %}
     union all
     select * from {{ system }}_{{ entity }}
     {%- endfor %}
@@ -180,17 +214,54 @@ final as (
 select * from final
 {%- endmacro %}
 
+{#- Chunks that landed beside those of the last finished run. -#}
+{% macro chunks_beside(landed_model, kept_model) -%}
+with landed as (
+
+    select * from {{ ref(landed_model) }}
+
+),
+
+kept as (
+
+    select *
+    from landed
+    where false
+    {{ and_previous(kept_model, 'select entity, batch, chunk, row_count, row_hashes from {previous}') }}
+
+),
+
+final as (
+
+    select
+        cast(coalesce(landed.entity, kept.entity) as {{ type_string() }}) as entity,
+        cast(coalesce(landed.batch, kept.batch) as bigint) as batch,
+        cast(coalesce(landed.chunk, kept.chunk) as bigint) as chunk,
+        cast(greatest(coalesce(landed.row_count, 0), coalesce(kept.row_count, 0)) as bigint) as row_count,
+        coalesce(landed.row_hashes != kept.row_hashes or landed.row_count != kept.row_count, true) as is_changed
+    from landed
+    full outer join kept
+        on landed.entity = kept.entity and landed.batch = kept.batch and landed.chunk = kept.chunk
+
+)
+
+select * from final
+{%- endmacro %}
+
 {#- Rows of changed chunks: as they are in raw, and as canonical has them from the last run. -#}
 {% macro changed_rows_of(entity) -%}
-{%- set key = followed_entities()[entity].key -%}
+{%- set key = followed_entity(entity).key -%}
+{%- set family = family_of(entity) -%}
+{%- set unit = family.unit -%}
+{%- set standing_unit = "coalesce(standing." ~ unit ~ ", '')" -%}
 {%- set event_date = "standing.event_date > front.last_as_of_date and standing.event_date <= front.as_of_date" -%}
 landed as (
 
     select
-        {{ raw_order_id('raw_rows') }} as order_id,
+        {{ raw_unit('raw_rows', unit) }} as {{ unit }},
         {{ read_text('raw_rows.' ~ adapter.quote(key)) }} as row_id,
         cast(coalesce(raw_rows._ritorno_batch, 0) as bigint) as batch,
-        {{ chunk_of('raw_rows._ritorno_line', raw_order_id('raw_rows')) }} as chunk
+        {{ chunk_of('raw_rows._ritorno_line', raw_unit('raw_rows', unit)) }} as chunk
     from {{ source('files', entity) }} as raw_rows
 
 ),
@@ -200,7 +271,7 @@ chunks as (
     select
         batch,
         chunk
-    from {{ ref('int_changes__chunks') }}
+    from {{ ref(family.chunks) }}
     where entity = '{{ entity }}' and is_changed and (select front.mode from front) = 'incremental'
 
 ),
@@ -208,19 +279,19 @@ chunks as (
 changed_rows as (
 
     select
-        landed.order_id,
+        landed.{{ unit }},
         landed.row_id
     from landed
     inner join chunks on landed.batch = chunks.batch and landed.chunk = chunks.chunk
     {{ and_previous(
         'int_canonical__' ~ entity,
-        "select coalesce(standing.order_id, '') as order_id, standing." ~ key ~ " as row_id from {previous} as standing"
+        "select " ~ standing_unit ~ " as " ~ unit ~ ", standing." ~ key ~ " as row_id from {previous} as standing"
         ~ " inner join chunks on standing.source_batch = chunks.batch and "
-        ~ chunk_of('standing.source_line', "coalesce(standing.order_id, '')") ~ " = chunks.chunk"
+        ~ chunk_of('standing.source_line', standing_unit) ~ " = chunks.chunk"
     ) }}
     {{ and_previous(
         'int_canonical__' ~ entity,
-        "select coalesce(standing.order_id, '') as order_id, standing." ~ key ~ " as row_id from {previous} as standing"
+        "select " ~ standing_unit ~ " as " ~ unit ~ ", standing." ~ key ~ " as row_id from {previous} as standing"
         ~ " cross join front where front.mode = 'incremental' and ("
         ~ event_date ~ " or " ~ falls_due('standing.updated_at') ~ " or " ~ falls_due('standing.deleted_at') ~ ")"
     ) }}
@@ -229,19 +300,19 @@ changed_rows as (
 {%- endmacro %}
 
 {#- What an interrupted run was about to touch: nobody knows how far it came. `front` is int_changes__front. -#}
-{% macro and_interrupted(list) -%}
+{% macro and_interrupted(list, column='order_id') -%}
 {{ and_previous(
     list,
-    "select order_id from {previous}"
+    "select " ~ column ~ " from {previous}"
     ~ " where (select front.is_interrupted and front.mode = 'incremental' from front)"
 ) }}
 {%- endmacro %}
 
-{#- How a list of order_ids ends. -#}
-{% macro distinct_order_ids(relation) -%}
+{#- How a list of touched keys ends. -#}
+{% macro distinct_keys(relation, column='order_id') -%}
 final as (
 
-    select distinct cast(order_id as {{ type_string() }}) as order_id
+    select distinct cast({{ column }} as {{ type_string() }}) as {{ column }}
     from {{ relation }}
 
 )
@@ -282,19 +353,22 @@ changed_{{ name }} as (
 )
 {%- endmacro %}
 
-{#- The order_ids for which rows that belong to orders are recomputed (3. above). -#}
-{% macro touched_order_ids_of(entity) -%}
-{%- set followed = followed_entities()[entity] -%}
+{#- The units for which rows that belong to orders or subscriptions are recomputed (3. above). -#}
+{% macro touched_units_of(entity) -%}
+{%- set followed = followed_entity(entity) -%}
+{%- set family = family_of(entity) -%}
+{%- set unit = family.unit -%}
+{%- set standing_unit = "coalesce(standing." ~ unit ~ ", '')" -%}
 with front as ( -- noqa: ST03
 
-    select * from {{ ref('int_changes__front') }}
+    select * from {{ ref('int_changes__front' if family.name == 'orders' else 'int_changes__subscription_front') }}
 
 ),
 
-order_ids as ( -- noqa: ST03
+{{ unit }}s as ( -- noqa: ST03
 
-    select order_id
-    from {{ ref('int_changes__order_ids') }}
+    select {{ unit }}
+    from {{ ref(family.ids) }}
 
 ),
 
@@ -303,14 +377,14 @@ order_ids as ( -- noqa: ST03
 changed as (
 
     select
-        order_id,
+        {{ unit }},
         row_id
     from changed_rows
     {{ and_previous(
         'int_canonical__' ~ entity,
-        "select coalesce(standing.order_id, '') as order_id, standing." ~ followed.key ~ " as row_id"
+        "select " ~ standing_unit ~ " as " ~ unit ~ ", standing." ~ followed.key ~ " as row_id"
         ~ " from {previous} as standing"
-        ~ " where coalesce(standing.order_id, '') in (select order_ids.order_id from order_ids)"
+        ~ " where " ~ standing_unit ~ " in (select " ~ unit ~ "s." ~ unit ~ " from " ~ unit ~ "s)"
     ) }}
 
 ),
@@ -325,25 +399,27 @@ changed_keys as ( -- noqa: ST03
 
 touched as (
 
-    select order_id from changed
+    select {{ unit }} from changed
     {{ and_previous(
         'int_canonical__' ~ entity,
-        "select coalesce(standing.order_id, '') as order_id from {previous} as standing"
+        "select " ~ standing_unit ~ " as " ~ unit ~ " from {previous} as standing"
         ~ " where standing." ~ followed.key ~ " in (select changed_keys.row_id from changed_keys)"
     ) }}
-    {{ and_interrupted(followed.touched) }}
+    {{ and_interrupted(followed.touched, unit) }}
 
 ),
 
-{{ distinct_order_ids('touched') }}
+{{ distinct_keys('touched', unit) }}
 {%- endmacro %}
 
-{#- The order_ids whose rows must be read for that. -#}
-{% macro input_order_ids_of(entity) -%}
-{%- set followed = followed_entities()[entity] -%}
+{#- The units whose rows must be read for that. -#}
+{% macro input_units_of(entity) -%}
+{%- set followed = followed_entity(entity) -%}
+{%- set unit = family_of(entity).unit -%}
+{%- set standing_unit = "coalesce(standing." ~ unit ~ ", '')" -%}
 with touched as (
 
-    select order_id
+    select {{ unit }}
     from {{ ref(followed.touched) }}
 
 ),
@@ -351,14 +427,14 @@ with touched as (
 keys as ( -- noqa: ST03
 
     select
-        order_id,
+        {{ unit }},
         cast(null as {{ type_string() }}) as row_id
     from touched
     where false
     {{ and_previous(
         'int_canonical__' ~ entity,
-        "select standing.order_id, standing." ~ followed.key ~ " as row_id from {previous} as standing"
-        ~ " where coalesce(standing.order_id, '') in (select touched.order_id from touched)"
+        "select standing." ~ unit ~ ", standing." ~ followed.key ~ " as row_id from {previous} as standing"
+        ~ " where " ~ standing_unit ~ " in (select touched." ~ unit ~ " from touched)"
         ~ " and standing." ~ followed.key ~ " is not null"
     ) }}
 
@@ -366,34 +442,109 @@ keys as ( -- noqa: ST03
 
 inputs as (
 
-    select order_id from touched
+    select {{ unit }} from touched
     {{ and_previous(
         'int_canonical__' ~ entity,
-        "select coalesce(standing.order_id, '') as order_id from {previous} as standing"
+        "select " ~ standing_unit ~ " as " ~ unit ~ " from {previous} as standing"
         ~ " where standing." ~ followed.key ~ " in (select keys.row_id from keys)"
     ) }}
 
 ),
 
-{{ distinct_order_ids('inputs') }}
+{{ distinct_keys('inputs', unit) }}
 {%- endmacro %}
 
 {#- Whether every table of the front stands, so that what is gone can be looked up. -#}
-{% macro front_stands() -%}
+{% macro front_stands(names=none, schemas=none) -%}
 {%- if not (execute and flags.WHICH in ('build', 'run')) -%}{{ return(true) }}{%- endif -%}
-{%- for name in front_models() -%}
-    {%- set relation = left_behind(name) -%}
+{%- for name in names or front_models() -%}
+    {%- set relation = left_behind(name, (schemas or {}).get(name, 'intermediate')) -%}
     {%- if relation is none or not relation.is_table -%}{{ return(false) }}{%- endif -%}
 {%- endfor -%}
 {{- return(true) -}}
 {%- endmacro %}
 
-{#- Reasons to build everything that the front and the heavy tier share; `before` is int_changes__before. -#}
-{% macro reasons_for_full(run_id, policy_hash, code_hash, was_full) -%}
+{#- What the last runs left behind, a row, from how they were going to build the front and the tier and from the account
+    that is written last of all: a run that began and isn't done was interrupted, and what it was about to touch is
+    touched again. -#}
+{% macro what_runs_left(front_model, run_model, done_model) -%}
+with front as (
+
+    select
+        cast(null as {{ type_string() }}) as run_id,
+        cast(null as {{ type_string() }}) as mode
+    where false
+    {{ and_previous(front_model, 'select run_id, mode from {previous}') }}
+
+),
+
+begun as (
+
+    select
+        cast(null as {{ type_string() }}) as run_id,
+        cast(null as {{ type_string() }}) as mode
+    where false
+    {{ and_previous(run_model, 'select run_id, mode from {previous}') }}
+
+),
+
+done as (
+
+    select
+        cast(null as {{ type_string() }}) as run_id,
+        cast(null as date) as as_of_date,
+        cast(null as {{ type_string() }}) as engine,
+        cast(null as {{ type_string() }}) as policy_hash,
+        cast(null as {{ type_string() }}) as code_hash,
+        cast(null as boolean) as has_fingerprints
+    where false
+    {{ and_previous(
+        done_model,
+        'select run_id, as_of_date, engine, policy_hash, code_hash, has_fingerprints from {previous}'
+    ) }}
+
+),
+
+always as (
+
+    select 1 as one
+
+),
+
+final as (
+
+    select
+        front.run_id as front_run_id,
+        front.mode as front_mode,
+        begun.run_id as begun_run_id,
+        begun.mode as begun_mode,
+        done.run_id as done_run_id,
+        done.as_of_date as done_as_of_date,
+        done.engine as done_engine,
+        done.policy_hash as done_policy_hash,
+        done.code_hash as done_code_hash,
+        coalesce(done.has_fingerprints, false) as has_fingerprints,
+        coalesce(begun.run_id != done.run_id, false)
+        or coalesce(front.run_id != done.run_id, false) as is_interrupted,
+        -- the tier's decision of a run that was killed before it is the one of the run before
+        coalesce(begun.run_id != done.run_id and begun.mode = 'full', false) as is_full_interrupted,
+        coalesce(front.run_id != done.run_id and front.mode = 'full', false) as is_full_front_interrupted
+    from always
+    left join front on always.one = 1
+    left join begun on always.one = 1
+    left join done on always.one = 1
+
+)
+
+select * from final
+{%- endmacro %}
+
+{#- Reasons to build everything that all tiers share; `before` is what what_runs_left says. -#}
+{% macro reasons_for_full(run_id, policy_hash, code_hash, was_full, family='orders') -%}
             when {{ var('incremental') == 'never' }} then 'policy: incremental is never'
             when {{ not can_delete_rows() }} then 'this engine has no rows that could be replaced'
-            when {{ not takes_fingerprints() }}
-                then 'policy: fewer orders than incremental_from_orders'
+            when {{ not takes_fingerprints(family) }}
+                then 'policy: fewer {{ counted_by(family).what }} than {{ counted_by(family).policy }}'
             when '{{ run_id }}' = '' then 'dbt was run by hand'
             when '{{ env_var('RITORNO_FULL', '') }}' != '' then 'asked for (--full)'
             when before.done_run_id is null then 'no finished run to build on'
@@ -422,4 +573,47 @@ cast('{{ run_id }}' as {{ type_string() }}) as run_id,
 {%- for heavy in heavy_models() %}
 -- depends_on: {{ ref(heavy) }}
 {%- endfor %}
+{%- endmacro %}
+
+{#- Of `chunks`, what a decision of a front asks, as `sums`; its reasons; and how its row ends: the sizes, and the window
+    of days that have come since the last finished run. -#}
+{% macro sizes_of_chunks() -%}
+sizes as (
+
+    select
+        entity,
+        sum(row_count) as row_count,
+        sum(case when is_changed then row_count else 0 end) as changed_rows
+    from chunks
+    group by entity
+
+),
+
+sums as (
+
+    select
+        coalesce(sum(row_count), 0) as row_count,
+        coalesce(sum(changed_rows), 0) as changed_rows,
+        coalesce(
+            max(case when changed_rows > row_count * {{ var('incremental_max_share') }} then 1 else 0 end), 0
+        ) as has_too_many,
+        max(case when entity like '%.%' then entity end) as foreign_entity
+    from sizes
+
+)
+{%- endmacro %}
+
+{% macro reasons_of_landed() -%}
+when sums.foreign_entity is not null
+                then 'rows of ' || sums.foreign_entity || ', of which only staging knows'
+            when sums.has_too_many = 1 then 'more rows changed than incremental_max_share'
+{%- endmacro %}
+
+{% macro window_columns() -%}
+cast(row_count as bigint) as landed_rows,
+        cast(changed_rows as bigint) as changed_rows,
+        cast(done_as_of_date as date) as last_as_of_date,
+        -- whatever the zone, a local date is within two days of the instant's
+        cast({{ add_days('done_as_of_date', -2) }} as timestamp) as due_from,
+        cast({{ add_days(as_of_date(), 2) }} as timestamp) as due_to
 {%- endmacro %}

@@ -3,7 +3,7 @@
 {% materialization touched, default %}
     {%- set existing = load_cached_relation(this) -%}
     {%- set touched_by = touched_list(config) -%}
-    {%- set mode = tier_mode('int_changes__front' if config.get('meta', {}).get('touched_by') else 'int_changes__run') -%}
+    {%- set mode = tier_mode(decision_of(config)) -%}
     {%- if mode != 'incremental' or existing is none or not existing.is_table or should_full_refresh() -%}
         {{- return(materialize_table()) -}}
     {%- endif -%}
@@ -30,14 +30,24 @@
 {% endmaterialization %}
 
 {#- The model of models/intermediate/changes that lists a table's touched keys, and its only column. A table of the front
-    names it in its meta. -#}
+    or of the subscription tier names it in its meta. -#}
 {% macro touched_list(config) -%}
-{%- set named = config.get('meta', {}).get('touched_by') -%}
-{%- if named -%}{{ return({'name': named, 'column': 'order_id'}) }}{%- endif -%}
 {%- set key = config.require('unique_key') -%}
+{%- set column = ['order_id', 'subscription_id', 'subscription_key', 'account_key', 'order_key', 'customer_key']
+    | select('in', key) | first -%}
+{%- set named = config.get('meta', {}).get('touched_by') -%}
 {{- return({
-    'name': {'order_key': 'int_changes__orders', 'customer_key': 'int_changes__customers'}[key], 'column': key
+    'name': named or {'order_key': 'int_changes__orders', 'customer_key': 'int_changes__customers'}[key],
+    'column': column,
 }) -}}
+{%- endmacro %}
+
+{#- The model that says how a table is built: that of the subscription tier in its meta. -#}
+{% macro decision_of(config) -%}
+{%- set meta = config.get('meta', {}) -%}
+{{- return(
+    meta.get('decided_by') or ('int_changes__front' if meta.get('touched_by') else 'int_changes__run')
+) -}}
 {%- endmacro %}
 
 {#- How this run builds a tier. A table that is built outside a run (by hand, or alone from Dagster's user interface) no
@@ -46,7 +56,9 @@
 {% macro tier_mode(decision) -%}
 {%- set mode = run_mode(decision) -%}
 {%- if mode is not none -%}{{ return(mode) }}{%- endif -%}
-{%- set done = left_behind('int_changes__done') -%}
+{%- set done = left_behind(
+    'int_changes__subscription_done' if decision.startswith('int_changes__subscription') else 'int_changes__done'
+) -%}
 {%- if done is not none -%}{%- do adapter.drop_relation(done) -%}{%- endif -%}
 {{- return('full') -}}
 {%- endmacro %}
@@ -61,7 +73,7 @@
 {{- return(none) -}}
 {%- endmacro %}
 
-{% macro left_behind(name) -%}
-{%- set relation = changes_relation(name) -%}
+{% macro left_behind(name, schema='intermediate') -%}
+{%- set relation = changes_relation(name, schema) -%}
 {{- return(adapter.get_relation(relation.database, relation.schema, relation.identifier)) -}}
 {%- endmacro %}

@@ -13,8 +13,12 @@
     as-of day (tests/incremental/test_tier.py). Models at the tier's start name `int_changes__orders` with `depends_on`;
     the others come after them anyway. -#}
 {% macro only_touched(key, keyword='where') -%}
-{%- set touched = {'order_key': 'int_changes__orders', 'customer_key': 'int_changes__customers'}[key] -%}
-/* touched: {{ keyword }} {{ key }} in (select {{ key }} from {{ changes_relation(touched) }}) :touched */
+{{ only_listed(key, {'order_key': 'int_changes__orders', 'customer_key': 'int_changes__customers'}[key], keyword) }}
+{%- endmacro %}
+
+{#- The same for another list. Its column is called as the key, unless `column` says otherwise. -#}
+{% macro only_listed(key, list, keyword='where', column=none) -%}
+/* touched: {{ keyword }} {{ key }} in (select {{ column or key }} from {{ changes_relation(list) }}) :touched */
 {%- endmacro %}
 
 {% macro rows_of_touched(sql) -%}
@@ -39,21 +43,35 @@
 {%- endmacro %}
 
 {#- Whether this run takes fingerprints at all: they cost a scan of what landed, which a run that will never be
-    incremental needn't pay. Asked by models that come after the staging models of orders. -#}
-{% macro takes_fingerprints() -%}
+    incremental needn't pay. Asked by models that come after the staging models of what is counted. -#}
+{% macro takes_fingerprints(family='orders') -%}
 {%- if not execute -%}{{ return(true) }}{%- endif -%}
 {%- if var('incremental') == 'never' or not can_delete_rows() -%}{{ return(false) }}{%- endif -%}
 {%- if var('incremental') == 'always' -%}{{ return(true) }}{%- endif -%}
 {%- if flags.WHICH not in ('build', 'run') -%}{{ return(false) }}{%- endif -%}
-{%- set least = var('incremental_from_orders').get(target.type) -%}
+{%- set counted_by = counted_by(family) -%}
+{%- set least = var(counted_by.policy).get(target.type) -%}
 {%- if least is none -%}{{ return(false) }}{%- endif -%}
-{%- set counted = namespace(orders=0) -%}
-{%- for system, entities in var('systems').items() if 'orders' in entities -%}
-    {%- set orders = changes_relation('stg_' ~ system ~ '__orders', 'staging') -%}
-    {%- set rows = run_query('select count(*) from (select 1 as one from ' ~ orders ~ ' limit ' ~ least ~ ') as counted').rows -%}
-    {%- set counted.orders = counted.orders + rows[0][0] | int -%}
+{%- set counted = namespace(rows=0) -%}
+{%- for system, entities in var('systems').items() -%}
+{%- for entity in counted_by.entities if entity in entities -%}
+    {%- set staged = changes_relation('stg_' ~ system ~ '__' ~ entity, 'staging') -%}
+    {%- set rows = run_query('select count(*) from (select 1 as one from ' ~ staged ~ ' limit ' ~ least ~ ') as counted').rows -%}
+    {%- set counted.rows = counted.rows + rows[0][0] | int -%}
 {%- endfor -%}
-{{- return(counted.orders >= least) -}}
+{%- endfor -%}
+{{- return(counted.rows >= least) -}}
+{%- endmacro %}
+
+{#- What makes a shop large enough for incremental refreshes. -#}
+{% macro counted_by(family) -%}
+{{- return({
+    'orders': {'entities': ['orders'], 'what': 'orders', 'policy': 'incremental_from_orders'},
+    'subscriptions': {
+        'entities': ['subscriptions', 'subscription_events'], 'what': 'rows of subscriptions and their events',
+        'policy': 'incremental_from_subscription_rows',
+    },
+}[family]) -}}
 {%- endmacro %}
 
 {#- The heavy tier. A list, since dbt must know every ref before it has read the models' configuration; a test holds it

@@ -23,6 +23,10 @@ RUN = "int_changes__run"
 """The model that says how the heavy tier is built, and why."""
 FRONT = "int_changes__front"
 """The model that says how what comes before the heavy tier is built."""
+SUBSCRIPTIONS = "int_changes__subscription_run"
+"""The model that says how the subscription tier is built."""
+FINISHED = ("int_changes__done", "int_changes__subscription_done")
+"""The models that stand for the last finished run of each; without them the next run builds everything in full."""
 _VERSIONS = ("ritorno", "dbt-core", "dbt-duckdb", "dbt-postgres", "duckdb")
 
 
@@ -78,6 +82,22 @@ def front_sentence(warehouse: duckdb.DuckDBPyConnection) -> str | None:
     return f"front incremental: {changed:,} of {landed:,} rows in chunks that changed"
 
 
+def subscription_sentence(warehouse: duckdb.DuckDBPyConnection) -> str | None:
+    """For people: how the warehouse's last run built the subscription tier; None if that is what the policy says."""
+    try:
+        row = warehouse.execute(
+            f"select mode, reason, subscriptions, touched_subscriptions from intermediate.{SUBSCRIPTIONS}"
+        ).fetchone()
+    except duckdb.CatalogException:
+        return None
+    if row is None:
+        return None
+    mode, reason, subscriptions, touched = row
+    if mode == "full":
+        return f"subscription tier built in full: {reason}"
+    return f"subscription tier incremental: {touched:,} of {subscriptions:,} subscriptions touched"
+
+
 def heavy_tier_of(home: Home) -> HeavyTier | None:
     """The same, of a home whose warehouse nobody has open."""
     with duckdb.connect(str(home.warehouse), read_only=True) as con:
@@ -99,7 +119,7 @@ def code_hash(manifest: Mapping[str, Any]) -> str:
     That is their models with all models that they come from, all our macros, and the contract of the raw tables.
     """
     nodes = manifest["nodes"]
-    waiting = [unique_id for unique_id, node in nodes.items() if is_heavy(node) or is_front(node)]
+    waiting = [unique_id for unique_id, node in nodes.items() if is_kept(node)]
     models: dict[str, str] = {}
     while waiting:
         node = nodes.get(unique_id := waiting.pop())
@@ -120,14 +140,30 @@ def code_hash(manifest: Mapping[str, Any]) -> str:
     return digest.hexdigest()[:16]
 
 
+def is_kept(node: Mapping[str, Any]) -> bool:
+    """Whether a model's table is kept from run to run, and may be recomputed for touched keys only."""
+    return bool(node["config"].get("materialized") == "touched")
+
+
 def is_heavy(node: Mapping[str, Any]) -> bool:
     """Whether a model is one of the heavy tier."""
-    return bool(node["config"].get("materialized") == "touched") and not is_front(node)
+    return is_kept(node) and decision_of(node) == RUN
 
 
 def is_front(node: Mapping[str, Any]) -> bool:
     """Whether a model is one of those before the heavy tier that follow what landed."""
-    return bool(node["config"].get("materialized") == "touched") and "touched_by" in _meta(node)
+    return is_kept(node) and decision_of(node) == FRONT
+
+
+def is_of_subscriptions(node: Mapping[str, Any]) -> bool:
+    """Whether a model is one of the subscription tier, canonical subscriptions and their events included."""
+    return is_kept(node) and not (is_heavy(node) or is_front(node))
+
+
+def decision_of(node: Mapping[str, Any]) -> str:
+    """The model that says how a table is built (macros/incremental/materialization.sql)."""
+    meta = _meta(node)
+    return str(meta.get("decided_by") or (FRONT if "touched_by" in meta else RUN))
 
 
 def _meta(node: Mapping[str, Any]) -> Mapping[str, Any]:

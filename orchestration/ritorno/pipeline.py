@@ -43,6 +43,7 @@ READ_IN_THE_HOME = frozenset(
     {
         incremental.RUN,
         incremental.FRONT,
+        incremental.SUBSCRIPTIONS,
         QUARANTINE,
         "int_quality__row_statuses",
         "int_canonical__customers",
@@ -234,6 +235,8 @@ def build(run: Run, stage: Stage, unique_ids: Sequence[str], manifest: Manifest)
         counts.update(models=len(row_counts), tests=len(set(unique_ids) & set(stage.tests)))
         if any(nodes[unique_id]["name"] == incremental.RUN for unique_id in row_counts):
             _tell_heavy_tier(run, stage)
+        if any(nodes[unique_id]["name"] == incremental.SUBSCRIPTIONS for unique_id in row_counts):
+            _tell_subscription_tier(run, stage)
         if any(nodes[unique_id]["name"] == QUARANTINE for unique_id in row_counts):
             with warehouse(run) as con:  # also when a check stops the run: that is when one wants to look
                 landing.export_quarantine(con, run.home)
@@ -256,6 +259,15 @@ def _tell_heavy_tier(run: Run, stage: Stage) -> None:
         run.detail(stage.name, f"heavy tier {run.heavy_tier.sentence}")
         if run.heavy_tier.is_news:
             run.note(f"heavy tier {run.heavy_tier.sentence}")
+
+
+def _tell_subscription_tier(run: Run, stage: Stage) -> None:
+    with warehouse(run) as con:
+        sentence = incremental.subscription_sentence(con)
+    if sentence is not None:
+        run.detail(stage.name, sentence)
+        if "in full: policy: " not in sentence:
+            run.note(sentence)
 
 
 def _is_transient(message: str) -> bool:

@@ -243,6 +243,7 @@ class PolicyValues(BaseModel):
 
     incremental: Literal["auto", "always", "never"]
     incremental_from_orders: dict[Literal["duckdb", "postgres"], Annotated[int, Field(ge=0)]]
+    incremental_from_subscription_rows: dict[Literal["duckdb", "postgres"], Annotated[int, Field(ge=0)]]
     incremental_max_share: Share
 
     spark_table_format: Literal["parquet", "delta", "iceberg"]

@@ -8,7 +8,7 @@ real materialization do it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -17,11 +17,13 @@ from typing import Any
 
 import duckdb
 
-from ritorno.incremental import is_front, is_heavy
+from ritorno.incremental import FRONT, RUN, SUBSCRIPTIONS, decision_of, is_kept
 from tests.support import Project
 from tests.support.project import AS_OF_SENTINEL
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+COLUMNS = ("order_id", "subscription_id", "subscription_key", "account_key", "order_key", "customer_key")
+"""What lists of touched keys have, as macros/incremental/materialization.sql finds it in a table's unique key."""
 
 
 @dataclass
@@ -32,11 +34,13 @@ class Warehouse:
         project: compiled with `incremental: always`.
         edit: a fault put into a model's SQL, for the tests of the tests.
         until: the last model that a run builds, and the last table that is compared.
+        rebuilt: a run builds only these models; by default all that `until` comes from.
     """
 
     project: Project = field(default_factory=lambda: Project.compile(incremental="always", incremental_max_share=1.0))
     edit: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     until: str = "int_changes__done"
+    rebuilt: Callable[[str], bool] | None = None
     runs: int = 0
 
     @cached_property
@@ -47,7 +51,7 @@ class Warehouse:
     @cached_property
     def kept(self) -> list[str]:
         """The tables of the front and of the heavy tier, in the order they are built."""
-        return [name for name in self.project.order([self.until]) if _is_kept(self.project._node(name))]
+        return [name for name in self.project.order([self.until]) if is_kept(self.project._node(name))]
 
     def save(self, path: Path) -> None:
         """Write every table to a database file, for `stand`."""
@@ -64,7 +68,7 @@ class Warehouse:
             self.con.execute(f'create schema if not exists warehouse."{schema}"')
             self.con.execute(f'create or replace table warehouse."{schema}"."{name}" as from saved."{schema}"."{name}"')
         self.con.execute("detach saved")
-        self.runs += 1
+        self.runs += 10
 
     def refresh(self, raw: Rows, as_of: date, *, killed_before: str | None = None) -> Mapping[str, Any]:
         """Replace the raw tables and build what `int_changes__done` waits for; returns how the last run decided.
@@ -77,13 +81,15 @@ class Warehouse:
         self.runs += 1
         self._land(raw)
         for unique_id in self.project._order([self.until]):
+            if self.rebuilt is not None and not self.rebuilt(unique_id.rpartition(".")[2]):
+                continue
             if unique_id.startswith("step."):
                 self.project._run_step(self.con, unique_id.removeprefix("step."), str(as_of))
             elif killed_before is not None and unique_id == f"model.ritorno.{killed_before}":
                 break
             else:
                 self._build(unique_id, as_of)
-        return self.decision("int_changes__run")
+        return self.decision(SUBSCRIPTIONS if "subscription" in self.until else RUN)
 
     def decision(self, name: str) -> Mapping[str, Any]:
         """The one row of int_changes__run or int_changes__front; empty before the first run."""
@@ -101,8 +107,9 @@ class Warehouse:
             node = self.project._node("int_changes__fingerprints" if name == "int_changes__kept" else name)
             stands = f"select * from {self.project.relation(name)}"
             whole = f"select * from ({self._sql(node, as_of)})"
+            self.con.execute(f"create or replace temp table whole as {whole}")
             rows = self.con.execute(
-                f"(({stands}) except all ({whole})) union all (({whole}) except all ({stands}))"
+                f"(({stands}) except all (from whole)) union all ((from whole) except all ({stands}))"
             ).fetchall()
             if rows:
                 found[name] = rows
@@ -122,16 +129,14 @@ class Warehouse:
     def _build(self, unique_id: str, as_of: date) -> None:
         node = self.project.manifest["nodes"][unique_id]
         sql = self._sql(node, as_of)
-        tier = "int_changes__run" if is_heavy(node) else "int_changes__front"
-        is_incremental = self.decision(tier).get("run_id") == f"run-{self.runs}" and (
-            self.decision(tier)["mode"] == "incremental"
-        )
+        decision = self.decision(decision_of(node) if is_kept(node) else FRONT)
+        is_incremental = decision.get("run_id") == f"run-{self.runs}" and decision["mode"] == "incremental"
         touched_sql = sql.replace("/* touched: ", "").replace(" :touched */", "") if is_incremental else sql
-        if not _is_kept(node) or not is_incremental:
+        if not is_kept(node) or not is_incremental:
             self.project._build(self.con, {**node, "compiled_code": touched_sql}, str(as_of))
             return
         relation, key = f"{node['schema']}.{node['name']}", node["config"]["unique_key"]
-        column = "order_id" if is_front(node) else key
+        column = next(column for column in COLUMNS if column in key)
         list_of = (node["config"].get("meta") or {}).get("touched_by") or {
             "order_key": "int_changes__orders", "customer_key": "int_changes__customers"
         }[key]  # fmt: skip
@@ -144,7 +149,7 @@ class Warehouse:
         self.con.commit()
 
     def _sql(self, node: Mapping[str, Any], as_of: date) -> str:
-        if node["resource_type"] != "model":
+        if node["resource_type"] == "seed":
             return ""
         sql = str(node["compiled_code"]).replace(AS_OF_SENTINEL, str(as_of)).replace("'test-run'", f"'run-{self.runs}'")
         for found, put in [self.edit[node["name"]]] if node["name"] in self.edit else []:
@@ -164,7 +169,3 @@ class Warehouse:
         return self.con.execute(
             "select schema_name, table_name from duckdb_tables() where database_name = ?", [database]
         ).fetchall()
-
-
-def _is_kept(node: Mapping[str, Any]) -> bool:
-    return is_heavy(node) or is_front(node)

@@ -62,6 +62,9 @@ class Shop:
             for node in nodes
             if incremental.is_front(node) and not node["name"].startswith("int_changes__")
         ]
+        self.subscriptions: list[Table] = [
+            (node["schema"], node["name"]) for node in nodes if incremental.is_of_subscriptions(node)
+        ]
 
     def land(self, *raw: Path) -> None:
         with duckdb.connect(str(self.home.warehouse)) as con:
@@ -75,7 +78,7 @@ class Shop:
             self.engine.send(con, [*landed, *(table for step in STEPS for table in step.tables)], self.home.tmp)
 
     def build(self, day: date, run_id: str, *, full: bool = False, killed_after: str = "") -> HeavyTier:
-        wanted = closure(self.manifest, {"model.ritorno.int_changes__done"})
+        wanted = closure(self.manifest, {f"model.ritorno.{name}" for name in incremental.FINISHED})
         plan = stages(self.manifest)
 
         def on_event(event: Mapping[str, object]) -> None:
@@ -94,9 +97,9 @@ class Shop:
         assert tier is not None
         return tier
 
-    def front_mode(self) -> tuple[str, str | None]:
-        with duckdb.connect(str(self.fetched([("intermediate", "int_changes__front")]).warehouse)) as con:
-            row = con.execute("select mode, reason from intermediate.int_changes__front").fetchone()
+    def decision(self, name: str) -> tuple[str, str | None]:
+        with duckdb.connect(str(self.fetched([("intermediate", name)]).warehouse)) as con:
+            row = con.execute(f"select mode, reason from intermediate.{name}").fetchone()
         assert row is not None
         return row[0], row[1]
 
@@ -128,7 +131,36 @@ def _corrected(raw: Path, folder: Path) -> Path:
             copy (
                 select * replace ('7' as quantity, timestamp '2025-06-20 12:00' as updated_at)
                 from '{raw}/order_items/2025-03.parquet' order by all limit 5
-            ) to '{folder}/order_items.parquet'
+            ) to '{folder}/order_items.parquet';
+            copy (
+                select
+                    'more' as event_id, 'b7' as subscription_id, 'price_changed' as type, '99' as price,
+                    timestamp '2025-06-20 12:00' as occurred_at
+            ) to '{folder}/subscription_events.parquet'
+            """
+        )
+    return folder
+
+
+def _subscribed(folder: Path) -> Path:
+    """Thirty subscriptions that pause, each until another day around as-of."""
+    folder.mkdir()
+    begin = "timestamp '2025-01-01 12:00'"
+    with duckdb.connect() as con:
+        con.execute(
+            f"""
+            copy (
+                select
+                    'b' || n as subscription_id, 'b' || n // 2 as customer_id, {begin} as started_at,
+                    'active' as status, cast(10 + n as varchar) as price, 'month' as "interval"
+                from range(30) as numbers (n)
+            ) to '{folder}/subscriptions.parquet';
+            copy (
+                select
+                    'b' || n || type as event_id, 'b' || n as subscription_id, type, {begin} as occurred_at,
+                    case when type = 'paused' then {begin} + to_days(cast(150 + n * 5 as integer)) end as effective_at
+                from range(30) as numbers (n), unnest(['activated', 'paused']) as types (type)
+            ) to '{folder}/subscription_events.parquet'
             """
         )
     return folder
@@ -142,11 +174,12 @@ def test_days_of_a_shop_and_a_kill_in_the_middle_leave_what_a_full_build_makes(
     monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
     raw = simulate(tmp_path / "shop", customers=100, seed=4, years=1.0, end=END, format="parquet").raw
     shop = Shop(Home.at(tmp_path / "home").ensure(), engine)
-    shop.land(raw)
+    book = _subscribed(tmp_path / "book")
+    shop.land(raw, book)
     assert shop.build(END - timedelta(days=9), "first").reason == "no finished run to build on"
 
     more = _corrected(raw, tmp_path / "more")
-    shop.land(raw, more)
+    shop.land(raw, book, more)
     died = subprocess.run([sys.executable, "-m", __name__, str(shop.home.root)], capture_output=True, check=False)
     assert died.returncode == -signal.SIGKILL, died.stderr[-2000:]
     shop.fetched([("intermediate", "int_changes__run"), ("intermediate", "int_changes__done")])
@@ -158,8 +191,9 @@ def test_days_of_a_shop_and_a_kill_in_the_middle_leave_what_a_full_build_makes(
     tier = shop.build(END, "third")
     assert tier.reason is None
     assert 0 < tier.touched < tier.customers / 2
-    assert shop.front_mode() == ("incremental", None)
-    tables = [*shop.front, *shop.heavy]
+    assert shop.decision(incremental.FRONT) == ("incremental", None)
+    assert shop.decision(incremental.SUBSCRIPTIONS) == ("incremental", None)
+    tables = [*shop.front, *shop.heavy, *shop.subscriptions]
     shop.fetched(tables)
     with duckdb.connect(str(shop.home.warehouse)) as con:
         con.execute("create schema incrementally")
@@ -177,17 +211,18 @@ def test_days_of_a_shop_and_a_kill_in_the_middle_leave_what_a_full_build_makes(
                 for difference in comparison.differences(con, [name], "incrementally", schema)
             ]
 
-        assert (len(shop.front), len(shop.heavy)) == (6, 11)
+        assert (len(shop.front), len(shop.heavy), len(shop.subscriptions)) == (6, 11, 15)
         assert differing() == []
         con.execute("update incrementally.order_items set net_revenue = net_revenue + 0.01 where quantity = 2")
         assert differing() == ["order_items"]
 
     # A table of the tier that is built by itself no longer stands where the fingerprints say.
-    shop.projects[False].build(["model.ritorno.orders"], as_of=END, run_id="by hand").raise_for_failures()
+    by_hand: list[Table] = [("marts", "orders"), ("marts", "mrr_movements")]
+    ids = [f"model.ritorno.{name}" for _, name in by_hand]
+    shop.projects[False].build(ids, as_of=END, run_id="by hand").raise_for_failures()
     with duckdb.connect(str(shop.home.warehouse)) as con:
-        assert engine.count(con, [("intermediate", "int_changes__done"), ("marts", "orders")]).keys() == {
-            ("marts", "orders")
-        }
+        done: list[Table] = [("intermediate", name) for name in incremental.FINISHED]
+        assert engine.count(con, [*done, *by_hand]).keys() == set(by_hand)
 
 
 if __name__ == "__main__":  # the process that is killed

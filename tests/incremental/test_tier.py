@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ritorno.incremental import code_hash, is_front, is_heavy, policy_hash
+from ritorno.incremental import code_hash, is_front, is_heavy, is_of_subscriptions, policy_hash
 from ritorno.policy import load_policy
 from tests.support import Project
 from tests.support.project import AS_OF_SENTINEL
@@ -16,6 +16,9 @@ PREFIX = "model.ritorno."
 DIMENSIONS = frozenset({"int_identity__order_customers"})
 """Inputs that say whose a row is: int_changes__fingerprints groups by what they say."""
 
+SUBSCRIPTIONS_KEPT = {
+    f"int_changes__kept_{what}" for what in ("subscription_landed", "subscription_rows", "plans", "subscription_rates")
+}
 BEHIND_REFUNDS = {"int_refunds__classified"}
 
 
@@ -48,7 +51,7 @@ def _ancestors(models: Mapping[str, Mapping[str, Any]], name: str) -> set[str]:
 
 
 def test_what_is_kept_of_a_run_is_kept_after_every_table_that_it_stands_for(models: Any) -> None:
-    kept = {name for name in models if name.startswith("int_changes__kept")}
+    kept = {name for name in models if name.startswith("int_changes__kept")} - SUBSCRIPTIONS_KEPT
     assert len(kept) == 6
     for name in kept:
         assert _ancestors(models, name) >= _heavy(models) | _front(models) - {"int_changes__kept"}, name
@@ -140,3 +143,50 @@ def test_another_model_macro_or_policy_is_another_hash_and_the_way_of_building_i
     values = load_policy().values
     assert policy_hash({**values, "count_refunds": False}) != policy_hash(values)
     assert policy_hash({**values, "incremental": "always"}) == policy_hash(values)
+
+
+def _subscription_tier(models: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    return {name for name, node in models.items() if is_of_subscriptions(node)}
+
+
+def test_what_is_kept_of_subscriptions_is_kept_after_every_table_that_it_stands_for(models: Any) -> None:
+    assert len(_subscription_tier(models)) == 15
+    for name in SUBSCRIPTIONS_KEPT:
+        assert _ancestors(models, name) >= _subscription_tier(models), name
+    done = _parents(models["int_changes__subscription_done"])
+    assert done == SUBSCRIPTIONS_KEPT | {"int_changes__subscription_run"}
+
+
+def test_a_list_of_touched_subscriptions_is_written_before_the_table_that_it_is_for(models: Any) -> None:
+    for name in _subscription_tier(models):
+        meta = models[name]["config"]["meta"]
+        assert {meta["touched_by"], meta["decided_by"]} <= _ancestors(models, name), name
+        assert models[name]["config"]["unique_key"].removeprefix("coalesce(").split(",")[0] in {
+            "subscription_id", "subscription_key", "account_key"
+        }  # fmt: skip
+
+
+def test_what_the_subscription_tier_reads_is_of_the_tier_or_a_reason_to_touch_a_subscription(models: Any) -> None:
+    """A new input is one more reason: macros/incremental/subscriptions.sql, and a case in test_subscriptions.py."""
+    tier = _subscription_tier(models)
+    read = {parent for name in tier for parent in _parents(models[name]) if "int_changes__" not in parent} - tier
+    assert read == {
+        "stg_files__subscriptions", "stg_files__subscription_events", "int_subscriptions__accounts",
+        "int_subscriptions__versions", "int_subscriptions__exchange_rates", "int_canonical__plans",
+    }  # fmt: skip
+    hashed = models["int_changes__subscription_rows"]
+    assert {"int_subscriptions__accounts", "int_subscriptions__versions"} <= _parents(hashed)
+    for cte in ("accounts", "versions"):  # the whole row, not a list of columns in which one may be missing
+        assert f"hash(hash({cte}))" in hashed["compiled_code"]
+
+
+def test_only_dates_that_are_reasons_to_touch_a_subscription_are_held_against_as_of(models: Any) -> None:
+    """Models of the tier that ask for as-of, and how often: for each date there is a case in test_subscriptions.py."""
+    asked = {name: models[name]["compiled_code"].count(AS_OF_SENTINEL) for name in _subscription_tier(models)}
+    asked = {name: count for name, count in asked.items() if count and not name.startswith("int_canonical__")}
+    assert asked == {
+        "int_subscriptions__inferred_events": 1,  # any date of a row's first version
+        "int_subscriptions__events": 1,  # a coupon's end
+        "int_subscriptions__lives": 1,  # effective dates
+        "int_subscriptions__steps": 1,
+    }

@@ -73,4 +73,4 @@ touched as (
 
 ),
 
-{{ distinct_order_ids('touched') }}
+{{ distinct_keys('touched') }}

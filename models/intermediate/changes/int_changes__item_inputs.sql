@@ -1,1 +1,1 @@
-{{ input_order_ids_of('order_items') }}
+{{ input_units_of('order_items') }}

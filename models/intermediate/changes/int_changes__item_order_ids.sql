@@ -1,1 +1,1 @@
-{{ touched_order_ids_of('order_items') }}
+{{ touched_units_of('order_items') }}

@@ -14,4 +14,4 @@ touched as (
 
 ),
 
-{{ distinct_order_ids('touched') }}
+{{ distinct_keys('touched') }}

@@ -112,4 +112,4 @@ touched as (
 
 ),
 
-{{ distinct_order_ids('touched') }}
+{{ distinct_keys('touched') }}

@@ -1,1 +1,1 @@
-{{ input_order_ids_of('payments') }}
+{{ input_units_of('payments') }}

@@ -1,1 +1,1 @@
-{{ touched_order_ids_of('payments') }}
+{{ touched_units_of('payments') }}

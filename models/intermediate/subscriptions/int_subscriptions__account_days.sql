@@ -1,3 +1,7 @@
+{{ config(
+    materialized='touched', unique_key='account_key',
+    meta={'touched_by': 'int_changes__subscription_accounts', 'decided_by': 'int_changes__subscription_run'}
+) }}
 {#- The account's book: one line per account and day on which its money changed. opening + movements = closing, and the
     same for the paused money. -#}
 {%- set by_day = 'partition by account_key order by change_date' -%}
@@ -5,6 +9,7 @@
 with changes as (
 
     select * from {{ ref('int_subscriptions__changes') }}
+    {{ only_listed('account_key', 'int_changes__subscription_accounts') }}
 
 ),
 

@@ -1,9 +1,15 @@
+{{ config(
+    materialized='touched', unique_key='subscription_key',
+    meta={'touched_by': 'int_changes__valued_subscriptions', 'decided_by': 'int_changes__subscription_run'}
+) }}
 -- What each subscription's money did on a day: its close of day against the close before. A pause takes out the
 -- subscription's own amount, a resumption brings back the paused one; the rest is named per account later.
+-- depends_on: {{ ref('int_changes__subscription_accounts') }}
 with intervals as (
 
     select * from {{ ref('int_subscriptions__intervals') }}
-    where to_date is null or to_date > from_date
+    where (to_date is null or to_date > from_date)
+    {{ only_listed('subscription_key', 'int_changes__valued_subscriptions', 'and') }}
 
 ),
 

@@ -1,3 +1,7 @@
+{{ config(
+    materialized='touched', unique_key='subscription_key',
+    meta={'touched_by': 'int_changes__subscriptions', 'decided_by': 'int_changes__subscription_run'}
+) }}
 {#- The one event log: what the systems logged, and for subscriptions without a log what their row told when it was
     first seen and how it changed since. Each has its place: time, then sequence, then the order of the vocabulary, then
     the key; the order of arrival plays no part. Which coupons count is policy: those for ever, those that run (then
@@ -14,18 +18,21 @@
 with logged_events as (
 
     select * from {{ ref('int_subscriptions__logged_events') }}
+    {{ only_listed('subscription_key', 'int_changes__subscriptions') }}
 
 ),
 
 inferred_events as (
 
     select * from {{ ref('int_subscriptions__inferred_events') }}
+    {{ only_listed('subscription_key', 'int_changes__subscriptions') }}
 
 ),
 
 observed_events as (
 
     select * from {{ ref('int_subscriptions__observed_events') }}
+    {{ only_listed('subscription_key', 'int_changes__subscriptions') }}
 
 ),
 

@@ -1,3 +1,7 @@
+{{ config(
+    materialized='touched', unique_key='subscription_key',
+    meta={'touched_by': 'int_changes__subscriptions', 'decided_by': 'int_changes__subscription_run'}
+) }}
 {#- What the row of a subscription without a log told when the table was first looked at: when it began, its trial, the
     pause of that day, the end that was scheduled or had come; at that day's terms, and inferred unless it began on that
     very day. From then on int_subscriptions__observed_events tells. A log that doesn't begin gets its beginning from
@@ -11,6 +15,7 @@
 with accounts as (
 
     select * from {{ ref('int_subscriptions__accounts') }}
+    {{ only_listed('subscription_key', 'int_changes__subscriptions') }}
 
 ),
 
@@ -18,12 +23,14 @@ versions as (
 
     select * from {{ ref('int_subscriptions__versions') }}
     where version_number = 1
+    {{ only_listed('subscription_key', 'int_changes__subscriptions', 'and') }}
 
 ),
 
 logged_events as (
 
     select * from {{ ref('int_subscriptions__logged_events') }}
+    {{ only_listed('subscription_key', 'int_changes__subscriptions') }}
 
 ),
 

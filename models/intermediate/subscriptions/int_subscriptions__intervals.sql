@@ -1,9 +1,15 @@
+{{ config(
+    materialized='touched', unique_key='subscription_key',
+    meta={'touched_by': 'int_changes__valued_subscriptions', 'decided_by': 'int_changes__subscription_run'}
+) }}
 -- State and money of each subscription as half-open intervals of instants. Of steps in one instant the last counts
 -- (lengths of zero are dropped), and neighbours that say the same are one interval.
 -- sqlfluff:indentation:template_blocks_indent:false
+-- depends_on: {{ ref('int_changes__valued_subscriptions') }}
 with terms as (
 
     select * from {{ ref('int_subscriptions__terms') }}
+    {{ only_listed('subscription_key', 'int_changes__valued_subscriptions') }}
 
 ),
 

@@ -1,9 +1,14 @@
+{{ config(
+    materialized='touched', unique_key='subscription_key',
+    meta={'touched_by': 'int_changes__subscriptions', 'decided_by': 'int_changes__subscription_run'}
+) }}
 {#- First pass: when a subscription lives. What matters is only the latest of start, end and reactivation, so one window
     decides each event: events of a life, or in between (impossible, but for reactivated), or before the start. -#}
 {%- set before = 'partition by subscription_key order by moment rows between unbounded preceding and 1 preceding' -%}
 with events as (
 
     select * from {{ ref('int_subscriptions__events') }}
+    {{ only_listed('subscription_key', 'int_changes__subscriptions') }}
 
 ),
 

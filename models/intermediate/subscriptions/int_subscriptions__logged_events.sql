@@ -1,15 +1,22 @@
+{{ config(
+    materialized='touched', unique_key='subscription_key',
+    meta={'touched_by': 'int_changes__subscriptions', 'decided_by': 'int_changes__subscription_run'}
+) }}
 -- The event log as the source systems keep it, up to as-of, in one vocabulary. A cancellation that names a later day is
 -- a scheduled one; a schedule for a time that has come is no schedule.
+-- depends_on: {{ ref('int_changes__subscription_run') }}
 with events as (
 
     select * from {{ ref('int_canonical__subscription_events') }}
     where row_status = 'current' and not is_after_as_of
+    {{ only_listed("system || ':' || subscription_id", 'int_changes__subscriptions', 'and', 'subscription_key') }}
 
 ),
 
 accounts as (
 
     select * from {{ ref('int_subscriptions__accounts') }}
+    {{ only_listed('subscription_key', 'int_changes__subscriptions') }}
 
 ),
 

@@ -1,3 +1,7 @@
+{{ config(
+    materialized='touched', unique_key='subscription_key',
+    meta={'touched_by': 'int_changes__subscriptions', 'decided_by': 'int_changes__subscription_run'}
+) }}
 {#- What changed from one look at the table to the next, as the events that a log would have said. A date of the row
     itself is taken if it lies in the days since the last look, else the day it was seen: what an earlier day closed
     with stays. What happens underneath a pause (a payment that fails, a trial that ends) shows when the pause ends. -#}
@@ -43,18 +47,21 @@
 with versions as (
 
     select * from {{ ref('int_subscriptions__versions') }}
+    {{ only_listed('subscription_key', 'int_changes__subscriptions') }}
 
 ),
 
 accounts as (
 
     select * from {{ ref('int_subscriptions__accounts') }}
+    {{ only_listed('subscription_key', 'int_changes__subscriptions') }}
 
 ),
 
 logged_events as (
 
     select * from {{ ref('int_subscriptions__logged_events') }}
+    {{ only_listed('subscription_key', 'int_changes__subscriptions') }}
 
 ),
 

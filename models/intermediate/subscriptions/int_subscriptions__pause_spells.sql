@@ -1,8 +1,13 @@
+{{ config(
+    materialized='touched', unique_key='subscription_key',
+    meta={'touched_by': 'int_changes__subscriptions', 'decided_by': 'int_changes__subscription_run'}
+) }}
 -- Pauses: from the step that begins one to the step that ends it, or the life.
 with steps as (
 
     select * from {{ ref('int_subscriptions__steps') }}
     where outcome != 'quarantined'
+    {{ only_listed('subscription_key', 'int_changes__subscriptions', 'and') }}
 
 ),
 

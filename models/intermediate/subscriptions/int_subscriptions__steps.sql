@@ -1,3 +1,7 @@
+{{ config(
+    materialized='touched', unique_key='subscription_key',
+    meta={'touched_by': 'int_changes__subscriptions', 'decided_by': 'int_changes__subscription_run'}
+) }}
 {#- Second pass, within each life: pauses, trials, payments. Again only the latest word of each kind matters, so windows
     suffice: paused or not; trialing, active or past due underneath. Timers (a scheduled pause begins, a pause with an
     end runs out, a change of terms comes into force) fire unless something was said before, and never at or after the
@@ -10,6 +14,7 @@
 with lives as (
 
     select * from {{ ref('int_subscriptions__lives') }}
+    {{ only_listed('subscription_key', 'int_changes__subscriptions') }}
 
 ),
 

@@ -1,3 +1,7 @@
+{{ config(
+    materialized='touched', unique_key='subscription_key',
+    meta={'touched_by': 'int_changes__subscriptions', 'decided_by': 'int_changes__subscription_run'}
+) }}
 {#- Plan, price, interval and quantity at every step. A step names what changes; the rest is carried on from before. A
     change of plan without a price, by whatever event, brings the plan's list price; a coupon stays until another word of
     it or its own end, which may pass while the subscription has ended. The words are followed among the steps that say something, a third of them, and every step gets those of the last that did: one
@@ -10,18 +14,21 @@ with steps as (
 
     select * from {{ ref('int_subscriptions__steps') }}
     where outcome != 'quarantined'
+    {{ only_listed('subscription_key', 'int_changes__subscriptions', 'and') }}
 
 ),
 
 events as (
 
     select * from {{ ref('int_subscriptions__events') }}
+    {{ only_listed('subscription_key', 'int_changes__subscriptions') }}
 
 ),
 
 accounts as (
 
     select * from {{ ref('int_subscriptions__accounts') }}
+    {{ only_listed('subscription_key', 'int_changes__subscriptions') }}
 
 ),
 

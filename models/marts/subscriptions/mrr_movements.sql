@@ -1,8 +1,13 @@
+{{ config(
+    materialized='touched', unique_key='account_key',
+    meta={'touched_by': 'int_changes__subscription_accounts', 'decided_by': 'int_changes__subscription_run'}
+) }}
 {%- set movements = ['new', 'expansion', 'contraction', 'churn', 'reactivation', 'pause', 'resume'] -%}
 -- sqlfluff:indentation:template_blocks_indent:false
 with account_days as (
 
     select * from {{ ref('int_subscriptions__account_days') }}
+    {{ only_listed('account_key', 'int_changes__subscription_accounts') }}
 
 ),
 

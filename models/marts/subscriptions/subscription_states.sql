@@ -1,6 +1,11 @@
+{{ config(
+    materialized='touched', unique_key='subscription_key',
+    meta={'touched_by': 'int_changes__valued_subscriptions', 'decided_by': 'int_changes__subscription_run'}
+) }}
 with intervals as (
 
     select * from {{ ref('int_subscriptions__intervals') }}
+    {{ only_listed('subscription_key', 'int_changes__valued_subscriptions') }}
 
 ),
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import duckdb
 
-from ritorno import lock, shared_state, sql
+from ritorno import incremental, lock, shared_state, sql
 from ritorno.audiences import exposures, operate
 from ritorno.audiences.explain import resolve
 from ritorno.audiences.operate import Context
@@ -32,8 +32,6 @@ from ritorno.privacy.person import Work, collect, find_erased
 from ritorno.privacy.rewrite import recognise, rewrite
 from ritorno.privacy.tokens import Erased
 
-FINISHED_RUN = "intermediate.int_changes__done"
-"""What the next incremental run would build on."""
 FOLDER = "erasures"
 PENDING, ERASED = "pending", "erased"
 
@@ -252,8 +250,8 @@ class Erasure:
                         if table.identifier not in self.skip_tables:
                             self._rewrite_raw(con, table, work, proof)
                     counts = sweep.sweep(con, "warehouse", work, skip_schemas=("raw",), skip_tables=self.skip_tables)
-                    if _exists(con, FINISHED_RUN):  # tables that were written over are built in full by the next run
-                        con.execute(f"drop table {FINISHED_RUN}")
+                    for finished in incremental.FINISHED:  # tables that were written over are built in full by the next
+                        con.execute(f"drop table if exists intermediate.{finished}")
                 _add(proof.tables, {f"warehouse.{name}": count for name, count in counts.items()})
                 proof.write(self.home)
                 self.checkpoint("rewritten")

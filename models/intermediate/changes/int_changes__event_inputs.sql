@@ -1,0 +1,1 @@
+{{ input_units_of('subscription_events') }}

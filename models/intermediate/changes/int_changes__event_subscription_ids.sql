@@ -1,0 +1,1 @@
+{{ touched_units_of('subscription_events') }}

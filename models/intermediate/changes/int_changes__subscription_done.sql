@@ -1,0 +1,26 @@
+-- The last run that built the whole subscription tier: the same row as int_changes__subscription_run, written last of
+-- all.
+-- depends_on: {{ ref('int_changes__kept_subscription_landed') }}
+-- depends_on: {{ ref('int_changes__kept_subscription_rows') }}
+-- depends_on: {{ ref('int_changes__kept_plans') }}
+-- depends_on: {{ ref('int_changes__kept_subscription_rates') }}
+with run as (
+
+    select * from {{ ref('int_changes__subscription_run') }}
+
+),
+
+final as (
+
+    select
+        run_id,
+        as_of_date,
+        engine,
+        policy_hash,
+        code_hash,
+        has_fingerprints
+    from run
+
+)
+
+select * from final
