@@ -73,7 +73,7 @@ def install() -> list[str]:
                     shortcut()
                     _TAKEN.append(name)
                 except (ImportError, AttributeError, TypeError, Unexpected) as error:
-                    log.info("dbt runs without the shortcut %s: %s", name, error)
+                    log.warning("dbt runs without the shortcut %s: %s", name, error)
         return list(_TAKEN)
 
 

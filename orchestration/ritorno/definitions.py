@@ -23,10 +23,12 @@ from ritorno.audiences import exposures
 from ritorno.contract import raw_tables
 from ritorno.dbt import DbtProject, Manifest, Stage, marts, stages, with_stage_tags
 from ritorno.errors import RitornoError
+from ritorno.helper import helped
 from ritorno.home import Home
 from ritorno.incremental import RUN as RUN_MODEL
 from ritorno.policy import load_policy
 from ritorno.quality import CheckResult, ExpectedCheck, expected_checks
+from ritorno.report import address, shown_on
 from ritorno.segments import shares
 from ritorno.segments.definitions import load_segments, segment_nodes
 from ritorno.session import TRANSIENT, Run, active, active_run
@@ -441,6 +443,7 @@ def _columns(mart: Mapping[str, Any]) -> dg.TableSchema:
 def publish(context: dg.AssetExecutionContext, session: Session) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
     """Copy the marts into a new run folder and point `published` to it."""
     published = guarded(lambda: pipeline.publish(session.run, MARTS))
+    shown = helped(shown_on, [mart["name"] for mart in MARTS])
     for mart in MARTS:
         yield dg.MaterializeResult(
             asset_key=dg.AssetKey(["published", mart["name"]]),
@@ -452,17 +455,13 @@ def publish(context: dg.AssetExecutionContext, session: Session) -> Iterator[dg.
                 "parquet": dg.MetadataValue.path(
                     str(session.run.home.published / "parquet" / f"{mart['name']}.parquet")
                 ),
-                **_report_links(session.run.home, mart["name"]),
+                **_report_links(session.run.home, shown[mart["name"]]),
             },
         )
 
 
-def _report_links(home: Home, mart: str) -> dict[str, dg.MetadataValue[Any]]:
-    """The pages of the report with a chart of this mart, else its first page."""
-    from ritorno.report import address, pages  # draws: altair takes a second, which the other processes don't need
-
-    shown = pages.showing(mart) or ("index",)
-    return {f"report: {page}": dg.MetadataValue.url(address(home, page)) for page in shown}
+def _report_links(home: Home, pages: Sequence[str]) -> dict[str, dg.MetadataValue[Any]]:
+    return {f"report: {page}": dg.MetadataValue.url(address(home, page)) for page in pages}
 
 
 WRITTEN = dg.AssetKey(["state", "written"])

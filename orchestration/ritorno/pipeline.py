@@ -21,12 +21,14 @@ from ritorno.audiences.exposures import Audience
 from ritorno.dbt import BuildResult, Manifest, Stage, environment
 from ritorno.engines import make_engine
 from ritorno.errors import CheckFailed, RitornoError, UnusableInput
+from ritorno.helper import helped
 from ritorno.home import Home
 from ritorno.landing import Source
 from ritorno.policy import load_policy
 from ritorno.privacy import erase as erasure
 from ritorno.quality import CheckResult, blocking, run_suites
 from ritorno.quality.history import record as record_checks
+from ritorno.report import INDEX, drawn
 from ritorno.segments import shares as segment_shares
 from ritorno.segments import store as segment_store
 from ritorno.segments.definitions import load_segments
@@ -170,7 +172,8 @@ def _land(run: Run, counts: dict[str, Any]) -> Mapping[str, int]:
 def check(run: Run, stage: str) -> Sequence[CheckResult]:
     """Hold a stage's tables against their expectations; a critical failure becomes the run's reason to stop."""
     with run.step(f"check_{stage}") as counts:
-        results = run_suites(
+        results = helped(
+            run_suites,
             run.home,
             stage,
             run.run_id,
@@ -371,12 +374,11 @@ def _mart(node: Mapping[str, Any]) -> publishing.Mart:
 
 def _draw_report(run: Run, folder: Path) -> None:
     """Draw the report. Marts that passed every check are published even if it can't be drawn; that is said."""
-    from ritorno.report.draw import FOLDER, write
-
     try:
-        write(folder, run.note)
+        for note in helped(drawn, folder):
+            run.note(note)
     except Exception as error:
-        shutil.rmtree(folder / FOLDER, ignore_errors=True)
+        shutil.rmtree(folder / INDEX.parent, ignore_errors=True)
         run.note(f"the report could not be drawn ({type(error).__name__}: {error}); `ritorno report` tries again")
 
 

@@ -12,6 +12,7 @@ from ritorno import lock, shared_state
 from ritorno.audiences import exposures
 from ritorno.dbt import environment
 from ritorno.errors import RitornoError, UnusableInput
+from ritorno.helper import helping
 from ritorno.home import Home
 from ritorno.segments.definitions import load_segments
 from ritorno.session import Progress, Request, Run, active
@@ -102,7 +103,7 @@ def refresh(request: Request, progress: Progress, *, wait: bool = True, send: bo
     ):
         request.refuse_backdating()
         run = Run(request, progress)
-        with run.recorded(), active(run):
+        with run.recorded(), active(run), helping(run.log_file):
             _execute(run, send)
     if run.stopped:
         return Outcome(run, run.stopped.exit_code)

@@ -7,6 +7,7 @@ asks, `draw` fills the pages. It opens from disk, without network; nobody's data
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from ritorno.errors import UnusableInput
@@ -14,6 +15,22 @@ from ritorno.home import Home
 
 INDEX = Path("report") / "index.html"
 """Where it lies in a run folder, and in `published`."""
+
+
+def drawn(folder: Path) -> list[str]:
+    """Draw the report of the run in `folder` into folder/report; returns what could not be drawn."""
+    from ritorno.report.draw import write
+
+    untold: list[str] = []
+    write(folder, untold.append)
+    return untold
+
+
+def shown_on(marts: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """By mart, the pages with a chart of it: the first page if none has."""
+    from ritorno.report import pages  # altair takes a second
+
+    return {mart: pages.showing(mart) or ("index",) for mart in marts}
 
 
 def redraw(home: Home) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def log_rank(counts: Counts) -> LogRank:
         return LogRank(expected, None, 0, None)
     excess = (events.sum(axis=1) - expected)[comparable]
     statistic = float(excess @ np.linalg.pinv(covariance, hermitian=True) @ excess)
-    return LogRank(expected, statistic, df, float(chi2.sf(statistic, df)))
+    return LogRank(expected, statistic, df, float(chdtrc(df, statistic)))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,41 @@
+"""What tests ask the helper process to do: it finds functions by their module."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from ritorno.errors import UnusableInput
+
+
+class OddError(Exception):
+    """Can't be told from one process to another."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+def pid(*arguments: int, **named: int) -> tuple[int, tuple[int, ...], dict[str, int]]:
+    print("printing answers nobody")
+    return os.getpid(), arguments, named
+
+
+def refuse(what: str) -> None:
+    raise UnusableInput(what)
+
+
+def be_odd() -> None:
+    raise OddError(1, 2)
+
+
+def leave() -> None:
+    os._exit(3)
+
+
+def complain() -> None:
+    print("a complaint", file=sys.stderr)
+
+
+def sleep(seconds: float) -> None:
+    time.sleep(seconds)
