@@ -18,7 +18,7 @@ import logging
 import marshal
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -396,6 +396,28 @@ def _compile_jinja_once() -> None:
     MacroFuzzEnvironment.compile = compile  # type: ignore[method-assign]
 
 
+# --- the types of a result's columns are looked for by the same testers
+
+
+def _keep_type_testers() -> None:
+    from dbt_common.clients import agate_helper
+
+    _expect(agate_helper.build_type_tester, "text_columns", "string_null_values")
+    plain = agate_helper.build_type_tester
+    kept = threading.local()
+
+    def build_type_tester(text_columns: Iterable[str], string_null_values: Any = ("null", "")) -> Any:  # noqa: ANN401
+        # of each result dbt makes seven types anew, two of which read dates of all the world's languages
+        nulls = None if string_null_values is None else tuple(string_null_values)
+        key = (tuple(text_columns), nulls)
+        testers = kept.__dict__
+        if key not in testers:
+            testers[key] = plain(*key)
+        return testers[key]
+
+    agate_helper.build_type_tester = build_type_tester
+
+
 def _expect(function: Callable[..., Any], *parameters: str) -> None:
     """Check that a function of dbt still takes what a shortcut gives it.
 
@@ -413,4 +435,5 @@ SHORTCUTS: Mapping[str, Callable[[], None]] = {
     "no debug events": _leave_out_debug_events,
     "one graph for all stages": _link_the_graph_once,
     "Jinja compiled once": _compile_jinja_once,
+    "type testers kept": _keep_type_testers,
 }

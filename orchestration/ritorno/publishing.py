@@ -173,8 +173,7 @@ def _copy_marts(
                 f"from warehouse.{sql.name(mart.schema)}.{sql.name(mart.name)}"
             )
             comment = f"{mart.description.strip()} [run {run_id}, as of {as_of.isoformat()}]".strip()
-            con.execute(f"comment on table {table} is {sql.text(comment)}")
-            _describe(con, table, mart.columns)
+            _describe(con, table, comment, mart.columns)
             counts[mart.name] = sql.count(con, table)
         rows = ", ".join(f"({sql.text(name)}, {count})" for name, count in counts.items()) or "(null, null)"
         con.execute(
@@ -199,11 +198,15 @@ def _copy_marts(
     return counts
 
 
-def _describe(con: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str]) -> None:
+def _describe(con: duckdb.DuckDBPyConnection, table: str, comment: str, columns: Mapping[str, str]) -> None:
+    """Say in the file what the mart and its columns mean, in one transaction: each comment would sync the disk."""
     known = {name for name, *_ in con.execute(f"describe {table}").fetchall()}
+    statements = [f"comment on table {table} is {sql.text(comment)}"]
     for name, description in columns.items():
         if name in known and description.strip():
-            con.execute(f"comment on column {table}.{sql.name(name)} is {sql.text(' '.join(description.split()))}")
+            told = sql.text(" ".join(description.split()))
+            statements.append(f"comment on column {table}.{sql.name(name)} is {told}")
+    con.execute("; ".join(["begin", *statements, "commit"]))
 
 
 def _sha256(path: Path) -> str:
