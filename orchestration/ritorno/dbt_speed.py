@@ -410,7 +410,7 @@ def _keep_type_testers() -> None:
         # of each result dbt makes seven types anew, two of which read dates of all the world's languages
         nulls = None if string_null_values is None else tuple(string_null_values)
         key = (tuple(text_columns), nulls)
-        testers = kept.__dict__
+        testers: dict[Any, Any] = kept.__dict__
         if key not in testers:
             testers[key] = plain(*key)
         return testers[key]
