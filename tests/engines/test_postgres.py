@@ -33,7 +33,10 @@ from tests.orders.online_retail import FILE
 def server() -> Iterator[Server]:
     with postgres_server() as (host, port):
         new_database(host, port, "shop")
-        yield Server(host, port, "ritorno", "", "shop")
+        found = Server(host, port, "ritorno", "", "shop")
+        with found.connect() as con, con.cursor() as cursor:
+            cursor.execute("alter database shop set timezone = 'Asia/Kolkata'")  # which is nothing to us
+        yield found
 
 
 @pytest.fixture
@@ -330,6 +333,25 @@ def test_a_database_that_cannot_hold_every_character_is_refused(server: Server) 
     narrow = Server(server.host, server.port, server.user, "", "narrow")
     with pytest.raises(UnusableInput, match=r"encoding LATIN1.*encoding 'UTF8'"), narrow.connect():
         pass
+
+
+def test_dbts_sessions_plan_no_nested_loop_and_live_in_utc(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def settings() -> list[str]:
+        for name, value in Postgres(server).environment.items():
+            monkeypatch.setenv(name, value)
+        with (
+            contextlib.closing(
+                psycopg2.connect(host=server.host, port=server.port, user=server.user, dbname=server.database)
+            ) as con,
+            con.cursor() as cursor,
+        ):
+            names = ("timezone", "enable_nestloop", "jit", "work_mem")
+            cursor.execute(f"select {', '.join(f'current_setting({name!r})' for name in names)}")
+            return list(cursor.fetchone() or ())
+
+    assert settings() == ["UTC", "off", "off", "64MB"]
+    monkeypatch.setenv("RITORNO_POSTGRES_OPTIONS", "-c work_mem=1GB")
+    assert settings() == ["UTC", "on", "on", "1GB"]
 
 
 def test_a_server_that_is_not_there_is_said_to_be_not_there(server: Server) -> None:
