@@ -131,6 +131,7 @@ converted as (
         {{ reporting_amount('coalesce(shipping, 0)', 'fx_rate') }} as shipping_amount,
         {{ reporting_amount('charged', 'fx_rate') }} as charged_amount
     from ruled
+    {{ computed_once() }}
 
 ),
 

@@ -209,7 +209,8 @@ def _push_table(con: duckdb.DuckDBPyConnection, cursor: Cursor, table: Table, sc
     rows = _copy_in(
         con, cursor, table, f"select {selected} from {_quoted(table)} as t where {chosen or 'true'}", scratch
     )
-    cursor.execute(sql.SQL("analyze {}").format(there))
+    if chosen is None or 20 * sent > found.rows:  # a day's rows tell the planner nothing new
+        cursor.execute(sql.SQL("analyze {}").format(there))
     cursor.execute(
         "insert into ritorno.sent values (%(schema)s, %(name)s, to_regclass(%(there)s), %(record)s) "
         "on conflict (schema_name, table_name) do update set table_oid = excluded.table_oid, record = excluded.record",
