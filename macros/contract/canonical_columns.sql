@@ -31,7 +31,7 @@
     {%- elif data_type == 'boolean' -%}{{ read_boolean(value) }}
     {%- elif data_type == 'timezone' -%}{{ read_timezone(value) }}
     {%- elif data_type == 'json' -%}{{ read_json(value) }}
-    {%- else -%}{{ read_text(value) }}
+    {%- else -%}{{ read_string(value) }}
     {%- endif -%}
 {%- endmacro %}
 

@@ -43,7 +43,7 @@ typed as (
         {%- for column in contract.columns %}
         {{ read_as('source.' ~ adapter.quote(column.name), column.data_type) }} as {{ adapter.quote(column.name) }},
         {%- if column.data_type != 'string' or column.config.meta.get('required') %}
-        {{ read_text('source.' ~ adapter.quote(column.name)) }} as {{ adapter.quote('raw_' ~ column.name) }},
+        {{ read_string('source.' ~ adapter.quote(column.name)) }} as {{ adapter.quote('raw_' ~ column.name) }},
         {%- endif %}
         {%- endfor %}
         source._ritorno_file as source_file,

@@ -11,6 +11,18 @@
 nullif(trim(both '{{ ritorno.unicode_spaces() }}' from cast({{ value }} as {{ type_string() }})), '')
 {%- endmacro %}
 {% macro duckdb__read_text(value) -%}nullif(trim(cast({{ value }} as {{ type_string() }})), ''){%- endmacro %}
+
+{#- The same where it is all that is read of a value. DuckDB's trim takes 50 ns a value, these questions a fifth of it: what
+    it takes off is a space or no ASCII. -#}
+{% macro read_string(value) -%}{{ return(adapter.dispatch('read_string', 'ritorno')(value)) }}{%- endmacro %}
+{% macro default__read_string(value) -%}{{ read_text(value) }}{%- endmacro %}
+{% macro duckdb__read_string(value) -%}
+{%- set text = "cast(" ~ value ~ " as varchar)" -%}
+case
+    when {{ text }} like ' %' or {{ text }} like '% ' or strlen({{ text }}) != length({{ text }}) then {{ read_text(value) }}
+    else nullif({{ text }}, '')
+end
+{%- endmacro %}
 {% macro unicode_spaces() -%}
 {{ return(" \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000") }}
 {%- endmacro %}

@@ -103,7 +103,7 @@
 
 {#- The raw text of an order_id or subscription_id as canonical has it, never null, so that rows without one are a unit
     too. -#}
-{% macro raw_unit(relation, unit) -%}coalesce({{ read_text(relation ~ '.' ~ adapter.quote(unit)) }}, ''){%- endmacro %}
+{% macro raw_unit(relation, unit) -%}coalesce({{ read_string(relation ~ '.' ~ adapter.quote(unit)) }}, ''){%- endmacro %}
 
 {#- A number of the chunk within its batch. -#}
 {% macro chunk_of(line, unit) -%}
@@ -259,7 +259,7 @@ landed as (
 
     select
         {{ raw_unit('raw_rows', unit) }} as {{ unit }},
-        {{ read_text('raw_rows.' ~ adapter.quote(key)) }} as row_id,
+        {{ read_string('raw_rows.' ~ adapter.quote(key)) }} as row_id,
         cast(coalesce(raw_rows._ritorno_batch, 0) as bigint) as batch,
         {{ chunk_of('raw_rows._ritorno_line', raw_unit('raw_rows', unit)) }} as chunk
     from {{ source('files', entity) }} as raw_rows

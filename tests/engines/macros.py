@@ -111,6 +111,7 @@ TEXTS = [
 ]
 OF_TEXTS = [
     "{{ read_text('t') }}",
+    "{{ read_string('t') }}",
     "{{ read_instant('t') }}",
     "{{ read_instant('t', 'Europe/Berlin') }}",
     "{{ read_date('t') }}",

@@ -7,6 +7,7 @@ from datetime import datetime
 import duckdb
 import pytest
 
+from tests.engines.macros import TEXTS, almost_values, literal
 from tests.engines.rendering import render
 
 POLICY = {"business_timezone": "Europe/Berlin", "raw_timezone": "UTC"}
@@ -43,3 +44,16 @@ def test_an_offset_wins_over_the_policys_zone(text: str, zone: str) -> None:
 @pytest.mark.parametrize("text", ["2024-07-24 12:00+16", "2024-07-24 12:00:00+02:00:30", "2024-07-24 12:00:00+1"])
 def test_an_offset_that_no_place_has_is_not_left_out(text: str) -> None:
     assert read("UTC", text) == read("Asia/Tokyo", text) == [None]
+
+
+def test_text_that_is_read_the_quick_way_is_the_same_text() -> None:
+    """DuckDB's trim takes off every kind of Unicode's spaces, but no tab and no line's end."""
+    odd = [chr(code) for code in range(1, 0x3001) if not chr(code).isalnum()]
+    values = [*TEXTS, *almost_values(1000), *odd, *(f"{blank}a{blank}b{blank}" for blank in odd)]
+    rows = ", ".join(f"({literal(value, 'duckdb')})" for value in values)
+    read = "{{ read_string('t') }} is distinct from {{ read_text('t') }}"
+    with duckdb.connect() as con:
+        sql = render(
+            f"select t from (values (cast(null as varchar)), {rows}) as given (t) where {read}", "duckdb", POLICY
+        )
+        assert con.execute(sql).fetchall() == []

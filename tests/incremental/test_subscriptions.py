@@ -22,7 +22,7 @@ DAY = date(2024, 3, 1)
 DONE = "int_changes__subscription_done"
 FRONT, RUN = "int_changes__subscription_front", "int_changes__subscription_run"
 SOAK = os.environ.get("RITORNO_SOAK") == "1"
-EXAMPLES = settings(max_examples=80 if SOAK else 3, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=80 if SOAK else 2, deadline=None, suppress_health_check=list(HealthCheck))
 TABLES = ("subscriptions", "subscription_events", "plans", "customers", "identity_overrides", "exchange_rates")
 Change = Callable[[Landed], None]
 
