@@ -94,8 +94,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("target")
+def target() -> Path:
+    """Where tests/conftest.py keeps dbt's parse of the project."""
+    return Path(os.environ["DBT_TARGET_PATH"])
 
 
 @pytest.fixture

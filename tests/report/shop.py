@@ -30,7 +30,7 @@ def shared_folder(factory: pytest.TempPathFactory) -> Path:
 def real_home(shared: Path) -> Home:
     """A small shop, simulated, refreshed and published through the command line, once for all test processes."""
     home = Home(shared / "report-home")
-    environment = {**os.environ, "RITORNO_HOME": str(home.root), "DBT_TARGET_PATH": str(shared / "report-target")}
+    environment = {**os.environ, "RITORNO_HOME": str(home.root)}
 
     def ritorno(*arguments: str) -> None:
         command = [sys.executable, "-c", "from ritorno.cli import main; main()", *arguments]
