@@ -354,7 +354,7 @@ def machine() -> str:
 
 def build(home_root: Path, raw: Path, watch: Watch) -> list[Timing]:
     """Land the shop and build everything, as a refresh does."""
-    from ritorno import landing, steps
+    from ritorno import landing, sql, steps
     from ritorno.dbt import DbtProject, stages
     from ritorno.home import Home
     from ritorno.landing import Source
@@ -367,7 +367,7 @@ def build(home_root: Path, raw: Path, watch: Watch) -> list[Timing]:
     @contextmanager
     def timed(name: str) -> Iterator[duckdb.DuckDBPyConnection]:
         start = time.perf_counter()
-        with duckdb.connect(str(home.warehouse), config={"memory_limit": "4GB", "threads": 2}) as con:
+        with duckdb.connect(str(home.warehouse), config={"memory_limit": sql.MEMORY, "threads": 2}) as con:
             con.execute("set timezone = 'UTC'")
             yield con
         timings.append(watch.timing(name, time.perf_counter() - start))

@@ -115,6 +115,7 @@ def warehouse(run: Run) -> Iterator[duckdb.DuckDBPyConnection]:
     con = duckdb.connect(str(run.home.warehouse), config={"temp_directory": str(run.home.tmp)})
     try:
         con.execute("set TimeZone = 'UTC'")
+        sql.bound_memory(con)
         yield con
     finally:
         con.close()

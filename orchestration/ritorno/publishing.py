@@ -163,6 +163,7 @@ def _copy_marts(
     with duckdb.connect(":memory:") as con:
         con.execute("set TimeZone = 'UTC'")
         con.execute(f"set temp_directory = {sql.text(str(home.tmp))}")
+        sql.bound_memory(con)
         con.execute(f"attach {sql.text(str(home.warehouse))} as warehouse (read_only)")
         con.execute(f"attach {sql.text(str(folder / FILE))} as published (storage_version {sql.text(STORAGE_VERSION)})")
         con.execute("create schema published.marts")

@@ -85,6 +85,7 @@ def _against(
         names = [str(mart["name"]) for mart in marts(DbtProject(scratch, policy.overrides).manifest())]
         say(f"comparing {len(names)} marts …")
         with duckdb.connect(config={"temp_directory": str(scratch.tmp)}) as con:
+            sql.bound_memory(con)
             con.execute(f"attach {sql.text(str(standing.warehouse))} as standing (read_only)")
             con.execute(f"attach {sql.text(str(scratch.warehouse))} as rebuilt (read_only)")
             found = comparison.differences(con, names, "standing.marts", "rebuilt.marts")

@@ -245,6 +245,7 @@ class Erasure:
         if self.home.warehouse.exists():
             with duckdb.connect(str(self.home.warehouse), config={"temp_directory": str(self.home.tmp)}) as con:
                 con.execute("set TimeZone = 'UTC'")
+                sql.bound_memory(con)
                 with transaction(con):
                     for table in raw_tables():
                         if table.identifier not in self.skip_tables:
