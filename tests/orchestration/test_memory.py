@@ -19,7 +19,9 @@ def memory_of(home: Path) -> str:
         return cast("tuple[str]", con.execute("select current_setting('memory_limit')").fetchone())[0]
 
 
-def test_landing_and_steps_are_held_to_the_memory_that_was_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_landing_and_steps_are_held_to_the_memory_that_was_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RITORNO_MEMORY", "1GiB")
     assert memory_of(tmp_path) == "1.0 GiB"
 

@@ -48,12 +48,13 @@ allowed as (
 
 ),
 
--- No reason fills more than the list, so what comes later in it needs no further comparison.
+-- No reason fills more than the list, so what comes later in it needs no further comparison. `place` is unique within it;
+-- a rank, since DuckDB would make a row number up to a limit into heaps that it can't spill.
 best_of_reason as (
 
     select
         *,
-        row_number() over (partition by customer_key, reason order by place asc) as place_in_reason
+        rank() over (partition by customer_key, reason order by place asc) as place_in_reason
     from allowed
     where reason in ('replenish_due', 'bought_together')
 
