@@ -48,8 +48,8 @@ allowed as (
 
 ),
 
--- No reason fills more than the list, so what comes later in it needs no further comparison. `place` is unique within it;
--- a rank, since DuckDB would make a row number up to a limit into heaps that it can't spill.
+-- No reason fills more than the list, so what comes later in it needs no further comparison. `place` is unique within
+-- it; a rank, since DuckDB would make a row number up to a limit into heaps that it can't spill.
 best_of_reason as (
 
     select
