@@ -115,7 +115,11 @@ def test_a_new_file_is_a_new_segment_everywhere_with_nothing_else_edited(tmp_pat
         shutil.copytree(source, copy / name, ignore=ignored) if source.is_dir() else shutil.copy(source, copy / name)
     (copy / "models/segments/ordered_once.sql").write_text(SQL, encoding="utf-8")
     (copy / "models/segments/_ordered_once.yml").write_text(YAML, encoding="utf-8")
-    environment = {**os.environ, "PYTHONPATH": f"{copy / 'orchestration'}{os.pathsep}{copy}"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{copy / 'orchestration'}{os.pathsep}{copy}",
+        "DBT_TARGET_PATH": str(tmp_path / "target"),  # the checkout's is no place for another project
+    }
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(copy), str(tmp_path / "home")],
         cwd=copy, env=environment, capture_output=True, text=True, timeout=300, check=False,
