@@ -287,16 +287,18 @@ class DbtProject:
     def manifest(self) -> Manifest:
         """manifest.json, parsed anew if the project changed since."""
         path = self.target / "manifest.json"
-        stale = not path.exists() or self._cached_fingerprint() != self._fingerprint()
-        if stale and self._kept_parse() is None:  # unless another process has just parsed it
-            self._write_manifest()
-        return _read_manifest(path, path.stat().st_mtime_ns)
+        with self._parse_lock():  # whoever parses writes the file in its place
+            stale = not path.exists() or self._cached_fingerprint() != self._fingerprint()
+            if stale and self._kept_parse() is None:
+                self._write_manifest()
+            return _read_manifest(path, path.stat().st_mtime_ns)
 
     @cached_property
     def parsed(self) -> Any:  # noqa: ANN401  dbt's Manifest; dbt is imported only where it runs
         """dbt's own manifest object, to hand to each build; the last parse's if nothing changed since."""
-        kept = self._kept_parse()
-        return self._write_manifest() if kept is None else kept
+        with self._parse_lock():
+            kept = self._kept_parse()
+            return self._write_manifest() if kept is None else kept
 
     def _kept_parse(self) -> Any:  # noqa: ANN401
         """What the last parse found, from the file that dbt keeps for its next one; None if anything is another.
@@ -309,7 +311,7 @@ class DbtProject:
         from dbt.contracts.graph.manifest import Manifest
         from dbt.parser.manifest import PARTIAL_PARSE_FILE_NAME, extended_mashumuro_decoder
 
-        with FileLock(self._ensured_target() / "parse.lock"):
+        with self._parse_lock():
             path = self.target / PARTIAL_PARSE_FILE_NAME
             if self._cached_fingerprint() != self._fingerprint() or self._cached_parse() != _identity(path):
                 return None
@@ -321,9 +323,10 @@ class DbtProject:
         found.build_flat_graph()
         return found
 
-    def _ensured_target(self) -> Path:
+    def _parse_lock(self) -> FileLock:
+        """Held by who parses or reads a parse; who holds it may take it again."""
         self.target.mkdir(parents=True, exist_ok=True)
-        return self.target
+        return FileLock(self.target / "parse.lock", is_singleton=True)
 
     def build(
         self,
@@ -462,7 +465,7 @@ class DbtProject:
         project_arguments = self._project_arguments()
         self.logs.mkdir(parents=True, exist_ok=True)
         with (
-            FileLock(self._ensured_target() / "parse.lock"),
+            self._parse_lock(),
             environment(
                 {**_PARSE_ENVIRONMENT, **self.engine.environment, "DBT_TARGET_PATH": ""}
             ),  # an argument says the same, and more

@@ -6,11 +6,13 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import CodeType, SimpleNamespace
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from ritorno import dbt_speed
 from ritorno.dbt import DbtProject
@@ -189,3 +191,22 @@ def test_an_unchanged_project_is_read_from_the_last_parse_and_a_changed_one_is_p
     assert again._kept_parse() is not None
     monkeypatch.setattr(DbtProject, "_fingerprint", lambda self: "another")
     assert again._kept_parse() is None
+
+
+def test_a_manifest_that_somebody_is_writing_is_read_when_it_is_whole(
+    project: DbtProject, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shutil.copytree(project.target, tmp_path / "target", ignore=shutil.ignore_patterns("compiled", "run", "overridden"))
+    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
+    path = tmp_path / "target" / "manifest.json"
+    whole = path.read_bytes()
+    found: list[Any] = []
+    reader = threading.Thread(target=lambda: found.append(DbtProject(project.home).manifest()))
+    with FileLock(tmp_path / "target" / "parse.lock"):
+        path.write_bytes(whole[: len(whole) // 2])
+        reader.start()
+        reader.join(0.5)
+        assert found == []
+        path.write_bytes(whole)
+    reader.join(30)
+    assert found == [json.loads(whole)]
