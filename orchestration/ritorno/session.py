@@ -180,8 +180,8 @@ class Run:
         self.logger.propagate = False
         # Asking for `backdated` here decides it before this run publishes anything itself.
         self._log.start(self.run_id, self.request.as_of, self.backdated)
-        forget_unpublished(self.home.state)
         try:
+            forget_unpublished(self.home.state)
             yield self
         except BaseException as error:
             self.stop("refresh", error)

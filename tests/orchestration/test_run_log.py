@@ -163,3 +163,37 @@ def test_the_default_day_is_yesterday_in_the_business_time_zone() -> None:
     policy = {"business_timezone": "Europe/Berlin"}
     assert yesterday(policy, datetime(2024, 3, 31, 22, 30, tzinfo=UTC)) == date(2024, 3, 31)  # 00:30 on 1 April there
     assert yesterday(policy, datetime(2024, 3, 31, 21, 30, tzinfo=UTC)) == date(2024, 3, 30)
+
+
+LOOKING = """
+import sys, time, duckdb
+print("looking", flush=True)
+while True:
+    try:
+        with duckdb.connect(sys.argv[1], read_only=True) as con:
+            con.execute("select count(*) from runs.run").fetchall()
+            time.sleep(0.05)
+    except duckdb.IOException:
+        pass
+    time.sleep(0.002)
+"""
+
+
+def test_a_run_goes_on_whoever_looks_into_the_state_meanwhile(home: Home) -> None:
+    with run_of(home).recorded():
+        pass
+    command = [sys.executable, "-c", LOOKING, str(home.state)]
+    looker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert looker.stdout is not None
+        assert looker.stdout.readline() == "looking\n"
+        for _ in range(5):
+            run = run_of(home)
+            with run.recorded(), run.step("check_raw"):
+                record(home.state, "raw", run.run_id, DAY, [], {("orders", "row_count"): 1.0})
+                with open_history(home.state) as con:
+                    assert con.execute("select count(*) from quality.metrics").fetchone() != (0,)
+        assert {attempt.status for attempt in RunLog(home).last(6)} == {"built"}
+    finally:
+        looker.kill()
+        looker.communicate()

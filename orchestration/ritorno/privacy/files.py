@@ -19,6 +19,7 @@ from ritorno.privacy import sweep
 from ritorno.privacy.person import Work
 from ritorno.privacy.tokens import GONE
 from ritorno.publishing import PublishedRun
+from ritorno.state import open_file
 
 FRESH = ".erasing"
 _CHUNK = 1 << 22
@@ -36,7 +37,7 @@ def compact(path: Path, storage_version: str | None = None) -> None:
     folder.mkdir()
     fresh = folder / path.name
     version = f" (storage_version {sql.text(storage_version)})" if storage_version else ""
-    with duckdb.connect(str(path)) as con:
+    with open_file(path) as con:
         con.execute("checkpoint")
         name = con.execute("select current_database()").fetchone()
         assert name is not None

@@ -7,7 +7,7 @@ metrics are history for later runs only if no critical check of the stage failed
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import duckdb
 
 from ritorno.quality.drift import DriftRule, Figure
 from ritorno.quality.results import CheckResult
+from ritorno.state import open_file
 
 _NUMBER = ""
 """The member a plain number is stored under; a distribution has one row per member."""
@@ -42,7 +43,7 @@ Figures = Mapping[tuple[str, str], Figure]
 @contextmanager
 def open_history(state: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """The history for a moment; where there is no state store yet, an empty one that leaves nothing behind."""
-    with closing(duckdb.connect(str(state) if state.exists() else ":memory:")) as con:
+    with open_file(state) if state.exists() else duckdb.connect() as con:
         con.execute(_TABLES)
         yield con
 
@@ -97,7 +98,7 @@ def record(state: Path, stage: str, run_id: str, as_of: date, results: Sequence[
         for member, value in _members(figure).items()
     ]
     state.parent.mkdir(parents=True, exist_ok=True)
-    with closing(duckdb.connect(str(state))) as con:
+    with open_file(state) as con:
         con.begin()
         con.execute(_TABLES)
         for name, rows in (("check_results", result_rows), ("metrics", metric_rows)):
@@ -114,7 +115,7 @@ def forget_unpublished(state: Path) -> None:
     A delivery that some later check refused, or a run that was killed, must not become what is normal: the mended
     delivery would then look like a loss. The results stay, for people to look at.
     """
-    with closing(duckdb.connect(str(state))) as con:
+    with open_file(state) as con:
         con.execute(_TABLES)
         con.execute(
             "update quality.metrics set accepted = false "
