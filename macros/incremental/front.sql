@@ -540,17 +540,17 @@ select * from final
 {%- endmacro %}
 
 {#- Reasons to build everything that all tiers share; `before` is what what_runs_left says. -#}
-{% macro reasons_for_full(run_id, policy_hash, code_hash, was_full, family='orders') -%}
+{% macro reasons_for_full(was_full, family='orders') -%}
             when {{ var('incremental') == 'never' }} then 'policy: incremental is never'
             when {{ not can_delete_rows() }} then 'this engine has no rows that could be replaced'
             when {{ not takes_fingerprints(family) }}
                 then 'policy: fewer {{ counted_by(family).what }} than {{ counted_by(family).policy }}'
-            when '{{ run_id }}' = '' then 'dbt was run by hand'
+            when '{{ env_var('RITORNO_RUN_ID', '') }}' = '' then 'dbt was run by hand'
             when '{{ env_var('RITORNO_FULL', '') }}' != '' then 'asked for (--full)'
             when before.done_run_id is null then 'no finished run to build on'
             when before.done_engine != '{{ target.type }}' then 'the last run was on ' || before.done_engine
-            when before.done_policy_hash != '{{ policy_hash }}' then 'the policy has changed'
-            when before.done_code_hash != '{{ code_hash }}'
+            when before.done_policy_hash != '{{ env_var('RITORNO_POLICY_HASH', '') }}' then 'the policy has changed'
+            when before.done_code_hash != '{{ env_var('RITORNO_CODE_HASH', '') }}'
                 then 'models, macros or versions have changed'
             when {{ was_full }} then 'the last full build was interrupted'
             when not before.has_fingerprints then 'the last run took no fingerprints'
@@ -559,13 +559,68 @@ select * from final
 {%- endmacro %}
 
 {#- How such a decision begins, made of `reason` and int_changes__before. -#}
-{% macro decision_columns(run_id) -%}
-cast('{{ run_id }}' as {{ type_string() }}) as run_id,
+{% macro decision_columns() -%}
+cast('{{ env_var('RITORNO_RUN_ID', '') }}' as {{ type_string() }}) as run_id,
         {{ as_of_date() }} as as_of_date,
         cast('{{ target.type }}' as {{ type_string() }}) as engine,
         cast(case when reason is null then 'incremental' else 'full' end as {{ type_string() }}) as mode,
         cast(reason as {{ type_string() }}) as reason,
         is_interrupted
+{%- endmacro %}
+
+{#- How the decision of a tier's last part ends: what the next run is compared with. -#}
+{% macro versions_of_run(family='orders') -%}
+cast({{ takes_fingerprints(family) | string | lower }} as boolean) as has_fingerprints,
+        cast('{{ env_var('RITORNO_POLICY_HASH', '') }}' as {{ type_string() }}) as policy_hash,
+        cast('{{ env_var('RITORNO_CODE_HASH', '') }}' as {{ type_string() }}) as code_hash
+{%- endmacro %}
+
+{#- The row of such a decision, once its tier is built. -#}
+{% macro finished_run(run_model) -%}
+with run as (
+
+    select * from {{ ref(run_model) }}
+
+),
+
+final as (
+
+    select
+        run_id,
+        as_of_date,
+        engine,
+        policy_hash,
+        code_hash,
+        has_fingerprints
+    from run
+
+)
+
+select * from final
+{%- endmacro %}
+
+{#- The chunks that landed, to be kept once a tier is built. -#}
+{% macro kept_chunks(landed_model, family='orders') -%}
+with landed as (
+
+    select * from {{ ref(landed_model) }}
+    {% if not takes_fingerprints(family) %}where false{% endif %}
+
+),
+
+final as (
+
+    select
+        entity,
+        batch,
+        chunk,
+        row_count,
+        row_hashes
+    from landed
+
+)
+
+select * from final
 {%- endmacro %}
 
 {#- What is kept of a finished run is written after all tables that it stands for. -#}

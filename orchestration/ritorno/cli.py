@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import sys
@@ -506,9 +505,9 @@ def _end(message: str, exit_code: int) -> NoReturn:
 
 def main() -> None:
     """The command line's entry: errors that a user can mend become one message and an exit code."""
-    # dbt and Dagster make millions of objects that stay: looking for garbage among them every 700 is a twelfth of a
-    # refresh's CPU, and there is next to none
-    gc.set_threshold(100_000, 20, 10)
+    from ritorno.helper import collect_seldom
+
+    collect_seldom()
     try:
         app()
     except RitornoError as error:

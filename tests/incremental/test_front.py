@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.incremental.happens import Case, Change, Landed, added, nothing, rewritten, without
 from tests.incremental.shop import Warehouse
-from tests.incremental.test_incremental_equals_full import Landed
 
 DAY = date(2024, 3, 1)
-Change = Callable[[Landed], None]
 
 
 def _at(day: date, hour: int = 12) -> datetime:
@@ -85,55 +83,8 @@ def shop() -> Landed:
 _LOADED = {"_ritorno_file": None, "_ritorno_line": None, "_ritorno_batch": None}
 
 
-def _without(table: str, **key: Any) -> Change:
-    def change(landed: Landed) -> None:
-        kept = [row for row in landed.raw[table] if any(row.get(name) != value for name, value in key.items())]
-        assert len(kept) < len(landed.raw[table])
-        landed.raw[table] = kept
-
-    return change
-
-
-def _rewritten(table: str, key: Mapping[str, Any], **values: Any) -> Change:
-    """Rows that are written over where they stand, as an erasure does it."""
-
-    def change(landed: Landed) -> None:
-        for row in landed.raw[table]:
-            if all(row.get(name) == value for name, value in key.items()):
-                row.update(values)
-
-    return change
-
-
-def _added(table: str, **row: Any) -> Change:
-    return lambda landed: landed.add(table, **row)
-
-
 def _loaded(landed: Landed) -> None:
     landed.raw["orders"].append({"order_id": "loaded now", "ordered_at": _at(_day(-1)), "total": "1", **_LOADED})
-
-
-def _nothing(landed: Landed) -> None:
-    """Only time passes."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """One reason.
-
-    Attributes:
-        change: what happens.
-        days: by how many as-of moves.
-        model: where the reason stands, `found` in its SQL; `put` instead, the reason is forgotten.
-        until: the first table that shows it.
-    """
-
-    change: Change
-    days: int
-    model: str
-    found: str
-    put: str
-    until: str
 
 
 ORDERS, ITEMS, PAYMENTS = "int_canonical__orders", "int_canonical__order_items", "int_canonical__payments"
@@ -149,110 +100,110 @@ LINE = {"product_id": "p", "quantity": "1", "unit_price": "20"}
 GUEST_ACCOUNT = {"customer_id": "c9", "email": "g@x.org", "created_at": _at(_day(-50))}
 CASES: Mapping[str, Case] = {
     "an order that came": Case(
-        _added("orders", order_id="new", ordered_at=_at(_day(-1)), total="3"), 0, IDS, *NEW, until=ORDERS
+        added("orders", order_id="new", ordered_at=_at(_day(-1)), total="3"), 0, IDS, *NEW, until=ORDERS
     ),
-    "an order whose file is forgotten": Case(_without("orders", order_id="plain"), 0, IDS, *GONE, until=ORDERS),
+    "an order whose file is forgotten": Case(without("orders", order_id="plain"), 0, IDS, *GONE, until=ORDERS),
     "an order that can be read no more and has no id now": Case(
-        _rewritten("orders", {"order_id": "plain"}, order_id=None), 0, IDS, *NEW, until=ORDERS
+        rewritten("orders", {"order_id": "plain"}, order_id=None), 0, IDS, *NEW, until=ORDERS
     ),
     "a row that an erasure wrote over": Case(
-        _rewritten("orders", {"order_id": "plain"}, email="erased-1@erased.invalid"), 0, "int_changes__chunks",
+        rewritten("orders", {"order_id": "plain"}, email="erased-1@erased.invalid"), 0, "int_changes__chunks",
         "landed.row_hashes != kept.row_hashes", "false", until=ORDERS,
     ),
     "a chunk with a row less": Case(
-        _without("orders", order_id="loaded"), 0, "int_changes__chunks",
+        without("orders", order_id="loaded"), 0, "int_changes__chunks",
         "full outer join kept", "inner join kept", until=ORDERS,
     ),
     "a loader's row": Case(_loaded, 0, IDS, *NEW, until=ORDERS),
-    "a loader's row that is gone": Case(_without("orders", order_id="loaded too"), 0, IDS, *GONE, until=ORDERS),
-    "an order whose day has come": Case(_nothing, 2, IDS, *EVENT, until=ORDERS),
-    "a correction whose day has come": Case(_nothing, 2, IDS, *UPDATED, until=ORDERS),
-    "a deletion whose day has come": Case(_nothing, 2, IDS, *DELETED, until=ORDERS),
+    "a loader's row that is gone": Case(without("orders", order_id="loaded too"), 0, IDS, *GONE, until=ORDERS),
+    "an order whose day has come": Case(nothing, 2, IDS, *EVENT, until=ORDERS),
+    "a correction whose day has come": Case(nothing, 2, IDS, *UPDATED, until=ORDERS),
+    "a deletion whose day has come": Case(nothing, 2, IDS, *DELETED, until=ORDERS),
     "a line that came": Case(
-        _added("order_items", order_id="plain", order_item_id="plain-9", **LINE), 0, ITEM_IDS, *NEW, until=ITEMS
+        added("order_items", order_id="plain", order_item_id="plain-9", **LINE), 0, ITEM_IDS, *NEW, until=ITEMS
     ),
     "lines without id that newer ones replace": Case(
-        _added("order_items", order_id="lines", **LINE), 0, ITEM_IDS, *NEW, until=ITEMS
+        added("order_items", order_id="lines", **LINE), 0, ITEM_IDS, *NEW, until=ITEMS
     ),
     "a line whose file is forgotten": Case(
-        _without("order_items", order_item_id="dear-1"), 0, ITEM_IDS, *GONE, until=ITEMS
+        without("order_items", order_item_id="dear-1"), 0, ITEM_IDS, *GONE, until=ITEMS
     ),
-    "a line's correction whose day has come": Case(_nothing, 2, ITEM_IDS, *UPDATED, until=ITEMS),
-    "a line's deletion whose day has come": Case(_nothing, 2, ITEM_IDS, *DELETED, until=ITEMS),
+    "a line's correction whose day has come": Case(nothing, 2, ITEM_IDS, *UPDATED, until=ITEMS),
+    "a line's deletion whose day has come": Case(nothing, 2, ITEM_IDS, *DELETED, until=ITEMS),
     "lines whose order is gone": Case(
-        _without("orders", order_id="dear"), 0, ITEM_IDS,
+        without("orders", order_id="dear"), 0, ITEM_IDS,
         "where coalesce(standing.order_id, '') in (select order_ids.order_id from order_ids)", "where false",
         until=ITEMS,
     ),
     "a line that another order's line replaces, now that it has come itself": Case(
-        _added("orders", order_id="never", ordered_at=_at(_day(-1)), total="3"), 0, ITEM_IDS,
+        added("orders", order_id="never", ordered_at=_at(_day(-1)), total="3"), 0, ITEM_IDS,
         f"as row_id from {STOOD} as standing where coalesce",
         f"|| '?' as row_id from {STOOD} as standing where coalesce",
         until=ITEMS,
     ),
     "a line that went to another order": Case(
-        _added("order_items", order_id="other", order_item_id="dear-1", **LINE), 0, ITEM_IDS,
+        added("order_items", order_id="other", order_item_id="dear-1", **LINE), 0, ITEM_IDS,
         "where standing.order_item_id in (select changed_keys.row_id from changed_keys)", "where false", until=ITEMS,
     ),
     "a line that another order has, though only its own changed": Case(
-        _added("order_items", order_id="moves", order_item_id="moves-9", **LINE), 0, "int_changes__item_inputs",
+        added("order_items", order_id="moves", order_item_id="moves-9", **LINE), 0, "int_changes__item_inputs",
         "where standing.order_item_id in (select keys.row_id from keys)", "where false", until=ITEMS,
     ),
     "a payment": Case(
-        _added("payments", payment_id="y9", order_id="plain", paid_at=_at(_day(-1)), amount="1", status="failed"), 0,
+        added("payments", payment_id="y9", order_id="plain", paid_at=_at(_day(-1)), amount="1", status="failed"), 0,
         PAYMENT_IDS, *NEW, until=PAYMENTS,
     ),
     "a payment whose file is forgotten": Case(
-        _without("payments", payment_id="y0"), 0, PAYMENT_IDS, *GONE, until=PAYMENTS
+        without("payments", payment_id="y0"), 0, PAYMENT_IDS, *GONE, until=PAYMENTS
     ),
-    "a payment whose day has come": Case(_nothing, 2, PAYMENT_IDS, *EVENT, until=PAYMENTS),
+    "a payment whose day has come": Case(nothing, 2, PAYMENT_IDS, *EVENT, until=PAYMENTS),
     "what lines an order has": Case(
-        _added("order_items", order_id="plain", order_item_id="plain-9", **LINE), 0, "int_changes__front_orders",
+        added("order_items", order_id="plain", order_item_id="plain-9", **LINE), 0, "int_changes__front_orders",
         'select order_id from "warehouse"."intermediate"."int_changes__item_order_ids"\n',
         'select order_id from "warehouse"."intermediate"."int_changes__item_order_ids" where false\n',
         until=CLASSIFIED,
     ),
     "what paid for an order": Case(
-        _nothing, 2, "int_changes__front_orders",
+        nothing, 2, "int_changes__front_orders",
         'select order_id from "warehouse"."intermediate"."int_changes__payment_order_ids"\n',
         'select order_id from "warehouse"."intermediate"."int_changes__payment_order_ids" where false\n',
         until=CLASSIFIED,
     ),
     "an exchange rate that was corrected": Case(
-        _added("exchange_rates", date=_day(-7), from_currency="USD", to_currency="EUR", rate="0.8"), 0,
+        added("exchange_rates", date=_day(-7), from_currency="USD", to_currency="EUR", rate="0.8"), 0,
         "int_changes__front_orders", "select order_id from converted_otherwise",
         "select order_id from converted_otherwise where false", until=CLASSIFIED,
     ),
     "a rate that no order needs any more": Case(
-        _without("orders", order_id="usd"), 0, "int_changes__front_orders",
+        without("orders", order_id="usd"), 0, "int_changes__front_orders",
         "coalesce(exchange_rates.currency, kept_rates.currency)", "exchange_rates.currency", until=CLASSIFIED,
     ),
     "a cancellation whose day has come": Case(
-        _nothing, 2, "int_changes__front_orders",
+        nothing, 2, "int_changes__front_orders",
         "orders.cancelled_at > front.due_from", "false and orders.cancelled_at > front.due_from", until=CLASSIFIED,
     ),
     "a deletion whose day has come at the store": Case(
-        _nothing, 2, "int_changes__front_orders",
+        nothing, 2, "int_changes__front_orders",
         "orders.deleted_at > front.due_from", "false and orders.deleted_at > front.due_from", until=CLASSIFIED,
     ),
     "an account that is somebody else's": Case(
-        _added("identity_overrides", left_id="c0", right_id="c1", same_person=True, decided_at=_at(DAY)), 0,
+        added("identity_overrides", left_id="c0", right_id="c1", same_person=True, decided_at=_at(DAY)), 0,
         "int_changes__owned_orders",
         "select order_id from of_customers", "select order_id from of_customers where false",
         until=OWNERS,
     ),
     "a guest who turns out to be an account": Case(
-        _added("customers", **GUEST_ACCOUNT), 0,
+        added("customers", **GUEST_ACCOUNT), 0,
         "int_changes__owned_orders", "select order_id from of_guests", "select order_id from of_guests where false",
         until=OWNERS,
     ),
     "a refund": Case(
-        _rewritten("refunds", {"refund_id": "r"}, amount="5"), 0, "int_changes__owned_orders",
+        rewritten("refunds", {"refund_id": "r"}, amount="5"), 0, "int_changes__owned_orders",
         "select order_id from changed_refunds\n    where", "select order_id from changed_refunds\n    where false and",
         until="int_changes__kept",
     ),
     "a refund that is gone": Case(
-        _without("refunds", refund_id="r"), 0, "int_changes__owned_orders",
+        without("refunds", refund_id="r"), 0, "int_changes__owned_orders",
         "coalesce(refunds.order_id, kept_refunds.order_id)", "refunds.order_id", until="int_changes__kept",
     ),
 }  # fmt: skip

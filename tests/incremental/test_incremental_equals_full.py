@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.incremental.happens import Change, Landed, agrees_after_each
 from tests.incremental.shop import Warehouse
 
 BEGIN = date(2024, 3, 1)
@@ -20,30 +20,7 @@ SOAK = os.environ.get("RITORNO_SOAK") == "1"
 EXAMPLES = settings(max_examples=60 if SOAK else 2, deadline=None, suppress_health_check=list(HealthCheck))
 PLACE = ("updated_at", "_ritorno_batch", "_ritorno_line")
 """What `Landed.add` says of a row itself."""
-Raw = dict[str, list[dict[str, Any]]]
 CUSTOMERS, EMAILS = ["c0", "c1", "c2", "c3"], ["a@x.org", "b@x.org", "d@x.org"]
-
-
-@dataclass
-class Landed:
-    """What stands landed, and how late it is: a later version of a row needs a later `updated_at`."""
-
-    raw: Raw = field(
-        default_factory=lambda: {
-            name: []
-            for name in (
-                "orders", "order_items", "refunds", "payments", "customers", "exchange_rates", "identity_overrides"
-            )
-        }
-    )  # fmt: skip
-    versions: int = 0
-
-    def add(self, table: str, **row: Any) -> None:
-        """A row, in a batch of its own."""
-        self.versions += 1
-        stamp = datetime(2024, 1, 1) + timedelta(minutes=self.versions)
-        place = {"_ritorno_batch": self.versions, "_ritorno_line": 2}
-        self.raw[table].append({"updated_at": stamp, **row, **place})
 
 
 def _at(day: date) -> datetime:
@@ -61,7 +38,6 @@ whose = st.one_of(
     st.sampled_from(EMAILS).map(lambda email: {"email": email}),
     st.just({}),
 )
-Change = Callable[[Landed], None]
 
 
 @st.composite
@@ -218,16 +194,7 @@ def refreshes(draw: st.DrawFn) -> list[tuple[list[Change], int, int | None]]:
 @EXAMPLES
 @given(refreshes())
 def test_after_every_refresh_the_heavy_tier_is_what_a_full_build_makes_soak(days_of_a_shop: list[Any]) -> None:
-    warehouse, landed, as_of = Warehouse(), Landed(), BEGIN
-    for happened, step, killed_before in days_of_a_shop:
-        for change in happened:
-            change(landed)
-        as_of += timedelta(days=step)
-        warehouse.refresh(landed.raw, as_of, killed_before=killed_before)
-        if killed_before is None:
-            assert warehouse.differences(as_of) == {}
-    warehouse.refresh(landed.raw, as_of)
-    assert warehouse.differences(as_of) == {}
+    agrees_after_each(days_of_a_shop, Warehouse(), Landed(), BEGIN)
 
 
 # --- one thing at a time: that it is seen, and that nothing else is recomputed

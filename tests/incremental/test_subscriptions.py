@@ -4,7 +4,7 @@ that whatever happens leaves what a full build makes."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.incremental.happens import Case, Change, Landed, added, agrees_after_each, nothing, rewritten, without
 from tests.incremental.shop import Warehouse
-from tests.incremental.test_incremental_equals_full import Landed
 from tests.support import Project
 
 DAY = date(2024, 3, 1)
@@ -24,7 +24,6 @@ FRONT, RUN = "int_changes__subscription_front", "int_changes__subscription_run"
 SOAK = os.environ.get("RITORNO_SOAK") == "1"
 EXAMPLES = settings(max_examples=80 if SOAK else 2, deadline=None, suppress_health_check=list(HealthCheck))
 TABLES = ("subscriptions", "subscription_events", "plans", "customers", "identity_overrides", "exchange_rates")
-Change = Callable[[Landed], None]
 
 
 def _at(day: int, hour: int = 12) -> datetime:
@@ -140,60 +139,12 @@ def _event(key: str, number: str) -> dict[str, Any]:
     return {"event_id": number, "subscription_id": key, "type": "renewed", "occurred_at": _at(-3)}
 
 
-def _nothing(landed: Landed) -> None:
-    """Only time passes."""
-
-
 def _told(key: str, type: str = "paused", number: str = "", **values: Any) -> Change:
     def change(landed: Landed) -> None:
         row = {"event_id": number or "told", "subscription_id": key, "type": type, "occurred_at": _at(-1)}
         landed.add("subscription_events", **{**row, **values})
 
     return change
-
-
-def _added(table: str, **row: Any) -> Change:
-    return lambda landed: landed.add(table, **row)
-
-
-def _without(table: str, **key: Any) -> Change:
-    def change(landed: Landed) -> None:
-        kept = [row for row in landed.raw[table] if any(row.get(name) != value for name, value in key.items())]
-        assert len(kept) < len(landed.raw[table])
-        landed.raw[table] = kept
-
-    return change
-
-
-def _rewritten(table: str, key: Mapping[str, Any], **values: Any) -> Change:
-    def change(landed: Landed) -> None:
-        found = [row for row in landed.raw[table] if all(row.get(name) == value for name, value in key.items())]
-        assert found
-        for row in found:
-            row.update(values)
-
-    return change
-
-
-@dataclass(frozen=True)
-class Case:
-    """One reason.
-
-    Attributes:
-        change: what happens.
-        days: by how many as-of moves.
-        model: where the reason stands, `found` in its SQL; `put` instead, the reason is forgotten.
-        until: the first table that shows it.
-        is_about_people: who is who is to be worked out again.
-    """
-
-    change: Change
-    days: int
-    model: str
-    found: str
-    put: str
-    until: str
-    is_about_people: bool = False
 
 
 ROWS, EVENTS = "int_canonical__subscriptions", "int_canonical__subscription_events"
@@ -214,43 +165,43 @@ def _not_due(column: str) -> tuple[str, str]:
     return f"{column} > front.due_from", f"false and {column} > front.due_from"
 
 
-MERGE = _added("identity_overrides", left_id="c0", right_id="c1", same_person=True, decided_at=_at(0))
+MERGE = added("identity_overrides", left_id="c0", right_id="c1", same_person=True, decided_at=_at(0))
 CASES: Mapping[str, Case] = {
     "a subscription that came": Case(
         lambda landed: landed.add("subscriptions", subscription_id="new", customer_id="c0", started_at=_at(-1)),
         0, IDS, *NEW, until=ROWS,
     ),
     "a subscription whose file is forgotten": Case(
-        _without("subscriptions", subscription_id="row"), 0, IDS, *GONE, until=ROWS
+        without("subscriptions", subscription_id="row"), 0, IDS, *GONE, until=ROWS
     ),
-    "a subscription whose day has come": Case(_nothing, 2, IDS, *DUE, until=ROWS),
-    "a row's correction whose day has come": Case(_nothing, 2, IDS, *_not_due("standing.updated_at"), until=ROWS),
-    "a row's deletion whose day has come": Case(_nothing, 2, IDS, *_not_due("standing.deleted_at"), until=ROWS),
+    "a subscription whose day has come": Case(nothing, 2, IDS, *DUE, until=ROWS),
+    "a row's correction whose day has come": Case(nothing, 2, IDS, *_not_due("standing.updated_at"), until=ROWS),
+    "a row's deletion whose day has come": Case(nothing, 2, IDS, *_not_due("standing.deleted_at"), until=ROWS),
     "an event that came": Case(_told("plain"), 0, EVENT_IDS, *NEW, until=EVENTS),
     "a loader's event": Case(
         lambda landed: landed.raw["subscription_events"].append({**_event("ended", "more"), **_LOADED}),
         0, EVENT_IDS, *NEW, until=EVENTS,
     ),
     "an event whose file is forgotten": Case(
-        _without("subscription_events", event_id="plain-0"), 0, EVENT_IDS, *GONE, until=EVENTS
+        without("subscription_events", event_id="plain-0"), 0, EVENT_IDS, *GONE, until=EVENTS
     ),
     "an event that is written over": Case(
-        _rewritten("subscription_events", {"event_id": "plain-0"}, price="11"), 0, "int_changes__subscription_chunks",
+        rewritten("subscription_events", {"event_id": "plain-0"}, price="11"), 0, "int_changes__subscription_chunks",
         "landed.row_hashes != kept.row_hashes", "false", until=EVENTS,
     ),
     "a chunk with a row less": Case(
-        _without("subscription_events", event_id="loaded"), 0, "int_changes__subscription_chunks",
+        without("subscription_events", event_id="loaded"), 0, "int_changes__subscription_chunks",
         "full outer join kept", "inner join kept", until=EVENTS,
     ),
-    "an event whose day has come": Case(_nothing, 2, EVENT_IDS, *DUE, until=EVENTS),
+    "an event whose day has come": Case(nothing, 2, EVENT_IDS, *DUE, until=EVENTS),
     "an event's correction whose day has come": Case(
-        _nothing, 2, EVENT_IDS, *_not_due("standing.updated_at"), until=EVENTS
+        nothing, 2, EVENT_IDS, *_not_due("standing.updated_at"), until=EVENTS
     ),
     "an event's deletion whose day has come": Case(
-        _nothing, 2, EVENT_IDS, *_not_due("standing.deleted_at"), until=EVENTS
+        nothing, 2, EVENT_IDS, *_not_due("standing.deleted_at"), until=EVENTS
     ),
     "events whose subscription is gone": Case(
-        _without("subscriptions", subscription_id="plain"), 0, EVENT_IDS,
+        without("subscriptions", subscription_id="plain"), 0, EVENT_IDS,
         "where coalesce(standing.subscription_id, '') in (select subscription_ids.subscription_id"
         " from subscription_ids)",
         "where false", until=EVENTS,
@@ -274,35 +225,35 @@ CASES: Mapping[str, Case] = {
         "select subscription_key from changed_subscription_rows where false", until=TERMS, is_about_people=True,
     ),
     "a plan that rows name": Case(
-        _added("plans", plan_id="p", price="13", interval="month"), 0, LIST,
+        added("plans", plan_id="p", price="13", interval="month"), 0, LIST,
         "where accounts.plan_id in", "where false and accounts.plan_id in", until=TERMS,
     ),
     "a plan that events name": Case(
-        _added("plans", plan_id="q", price="13", interval="year"), 0, LIST,
+        added("plans", plan_id="q", price="13", interval="year"), 0, LIST,
         "where standing.plan_id in", "where false and standing.plan_id in", until=TERMS,
     ),
     "a plan that is gone": Case(
-        _without("plans", plan_id="q"), 0, LIST,
+        without("plans", plan_id="q"), 0, LIST,
         "coalesce(plans.plan_id, kept_plans.plan_id)", "plans.plan_id", until=TERMS,
     ),
     "an effective date that has come": Case(
-        _nothing, 2, LIST, *_not_due("standing.effective_at"), until="int_subscriptions__lives"
+        nothing, 2, LIST, *_not_due("standing.effective_at"), until="int_subscriptions__lives"
     ),
-    "a coupon's end that has come": Case(_nothing, 2, LIST, *_not_due("standing.coupon_ends_at"), until=HISTORY),
+    "a coupon's end that has come": Case(nothing, 2, LIST, *_not_due("standing.coupon_ends_at"), until=HISTORY),
     **{
         f"an inferred event whose day, {column}, has come": Case(
-            _nothing, 2, LIST, *_not_due(f"versions.{column}"), until="int_subscriptions__inferred_events"
+            nothing, 2, LIST, *_not_due(f"versions.{column}"), until="int_subscriptions__inferred_events"
         )
         for column in ("pause_start", "cancelled_at", "cancel_at", "ended_at", "updated_at")
     },
     "an exchange rate that was corrected": Case(
-        _added("exchange_rates", date=_day(-60), from_currency="USD", to_currency="EUR", rate="0.8"), 0, VALUED,
+        added("exchange_rates", date=_day(-60), from_currency="USD", to_currency="EUR", rate="0.8"), 0, VALUED,
         "select subscription_key from converted_otherwise",
         "select subscription_key from converted_otherwise where false",
         until="int_subscriptions__intervals",
     ),
     "an exchange rate that is gone": Case(
-        _without("exchange_rates", rate="0.9"), 0, VALUED,
+        without("exchange_rates", rate="0.9"), 0, VALUED,
         "coalesce(exchange_rates.currency, kept_subscription_rates.currency)", "exchange_rates.currency",
         until="int_subscriptions__intervals",
     ),
@@ -313,7 +264,7 @@ CASES: Mapping[str, Case] = {
         until="int_subscriptions__account_days",
     ),
     "the book of whom it had": Case(
-        _rewritten("subscriptions", {"subscription_id": "plain"}, customer_id="c2"), 0, ACCOUNTS,
+        rewritten("subscriptions", {"subscription_id": "plain"}, customer_id="c2"), 0, ACCOUNTS,
         f"select standing.account_key from {STANDING} as standing where",
         f"select standing.account_key from {STANDING} as standing where false and",
         until="int_subscriptions__account_days",
@@ -387,8 +338,8 @@ def test_what_happens_together_leaves_what_a_full_build_makes(base: Path, begin:
 @pytest.mark.parametrize(
     ("change", "days", "touched", "valued"),
     [
-        (_nothing, 0, set(), set()),
-        (_nothing, 1, set(), set()),
+        (nothing, 0, set(), set()),
+        (nothing, 1, set(), set()),
         (CASES["an event that came"].change, 1, {"files:plain"}, {"files:plain"}),
         (CASES["an exchange rate that was corrected"].change, 0, set(), {"files:usd"}),
     ],
@@ -404,16 +355,16 @@ def test_what_stands_open_is_not_touched_by_another_day(
 INTERRUPTED = "(select front.is_interrupted and front.mode = 'incremental' from front)"
 RATE = CASES["an exchange rate that was corrected"].change
 LISTS: Mapping[str, tuple[Change, str, str, Change]] = {
-    IDS: (CASES["a subscription that came"].change, EVENTS, ROWS, _nothing),
-    EVENT_IDS: (CASES["an event that came"].change, LOG, EVENTS, _nothing),
-    LIST: (MERGE, "int_subscriptions__exchange_rates", TERMS, _nothing),
-    VALUED: (RATE, "int_subscriptions__changes", "int_subscriptions__intervals", _nothing),
+    IDS: (CASES["a subscription that came"].change, EVENTS, ROWS, nothing),
+    EVENT_IDS: (CASES["an event that came"].change, LOG, EVENTS, nothing),
+    LIST: (MERGE, "int_subscriptions__exchange_rates", TERMS, nothing),
+    VALUED: (RATE, "int_subscriptions__changes", "int_subscriptions__intervals", nothing),
     # its third customer, when the book of the first still has it
     ACCOUNTS: (
         CASES["the book of whom it had"].change,
         "int_subscriptions__account_days",
         "int_subscriptions__account_days",
-        _rewritten("subscriptions", {"subscription_id": "plain"}, customer_id="c5"),
+        rewritten("subscriptions", {"subscription_id": "plain"}, customer_id="c5"),
     ),
 }
 """What happens, before which model the run is killed, a table that may stand between two states, what happens then."""
@@ -536,13 +487,13 @@ def gone(draw: st.DrawFn) -> Change:
 
 others = st.one_of(
     st.tuples(st.sampled_from(["p", "q"]), st.sampled_from(["9", "11"]), st.sampled_from(["month", "week"])).map(
-        lambda plan: _added("plans", plan_id=plan[0], price=plan[1], interval=plan[2])
+        lambda plan: added("plans", plan_id=plan[0], price=plan[1], interval=plan[2])
     ),
     st.tuples(st.integers(-150, 10), st.sampled_from(["0.9", "0.8"])).map(
-        lambda rate: _added("exchange_rates", date=_day(rate[0]), from_currency="USD", to_currency="EUR", rate=rate[1])
+        lambda rate: added("exchange_rates", date=_day(rate[0]), from_currency="USD", to_currency="EUR", rate=rate[1])
     ),
     st.tuples(customers, customers, st.booleans()).map(
-        lambda said: _added(
+        lambda said: added(
             "identity_overrides", left_id=said[0], right_id=said[1], same_person=said[2], decided_at=_at(-50)
         )
     ),
@@ -568,13 +519,4 @@ def refreshes(draw: st.DrawFn) -> list[tuple[list[Change], int, str | None]]:
 @EXAMPLES
 @given(refreshes())
 def test_after_every_refresh_subscriptions_are_what_a_full_build_makes_soak(days: list[Any]) -> None:
-    warehouse, landed, as_of = Subscriptions(), Book(), DAY
-    for happened, step, killed_before in days:
-        for change in happened:
-            change(landed)
-        as_of += timedelta(days=step)
-        warehouse.refresh(landed.raw, as_of, killed_before=killed_before)
-        if killed_before is None:
-            assert warehouse.differences(as_of) == {}
-    warehouse.refresh(landed.raw, as_of)
-    assert warehouse.differences(as_of) == {}
+    agrees_after_each(days, Subscriptions(), Book(), DAY)

@@ -1,7 +1,4 @@
 -- How this run builds the front, and why (macros/incremental/front.sql). Written before any of its tables is touched.
-{%- set run_id = env_var('RITORNO_RUN_ID', '') -%}
-{%- set policy_hash = env_var('RITORNO_POLICY_HASH', '') -%}
-{%- set code_hash = env_var('RITORNO_CODE_HASH', '') %}
 with chunks as (
 
     select * from {{ ref('int_changes__chunks') }}
@@ -23,7 +20,7 @@ judged as (
         sums.row_count,
         sums.changed_rows,
         case
-            {{ reasons_for_full(run_id, policy_hash, code_hash, 'before.is_full_front_interrupted') }}
+            {{ reasons_for_full('before.is_full_front_interrupted') }}
             when {{ not follows_landed() }} then 'at this engine the front is always built in full'
             when {{ not front_stands() }} then 'a table of the front is missing'
             {{ reasons_of_landed() }}
@@ -36,7 +33,7 @@ judged as (
 final as (
 
     select
-        {{ decision_columns(run_id) }},
+        {{ decision_columns() }},
         {{ window_columns() }}
     from judged
 

@@ -1,7 +1,4 @@
 -- How this run builds the heavy tier, and why. Written before any of its tables is touched.
-{%- set run_id = env_var('RITORNO_RUN_ID', '') -%}
-{%- set policy_hash = env_var('RITORNO_POLICY_HASH', '') -%}
-{%- set code_hash = env_var('RITORNO_CODE_HASH', '') %}
 with fingerprints as (
 
     select * from {{ ref('int_changes__fingerprints') }}
@@ -72,7 +69,7 @@ judged as (
         sizes.orders,
         touched_sizes.touched_customers,
         case
-            {{ reasons_for_full(run_id, policy_hash, code_hash, 'before.is_full_interrupted') }}
+            {{ reasons_for_full('before.is_full_interrupted') }}
             when touched_sizes.touched_customers > sizes.customers * {{ var('incremental_max_share') }}
                 then 'more customers changed than incremental_max_share'
         end as reason
@@ -85,13 +82,11 @@ judged as (
 final as (
 
     select
-        {{ decision_columns(run_id) }},
+        {{ decision_columns() }},
         cast(customers as bigint) as customers,
         cast(orders as bigint) as orders,
         cast(touched_customers as bigint) as touched_customers,
-        cast({{ takes_fingerprints() | string | lower }} as boolean) as has_fingerprints,
-        cast('{{ policy_hash }}' as {{ type_string() }}) as policy_hash,
-        cast('{{ code_hash }}' as {{ type_string() }}) as code_hash
+        {{ versions_of_run() }}
     from judged
 
 )

@@ -1,8 +1,5 @@
 -- How this run builds canonical subscriptions and their events, and why (macros/incremental/subscriptions.sql). Written
 -- before any table of the subscription tier is touched.
-{%- set run_id = env_var('RITORNO_RUN_ID', '') -%}
-{%- set policy_hash = env_var('RITORNO_POLICY_HASH', '') -%}
-{%- set code_hash = env_var('RITORNO_CODE_HASH', '') %}
 with chunks as (
 
     select * from {{ ref('int_changes__subscription_chunks') }}
@@ -26,9 +23,7 @@ judged as (
         sums.row_count,
         sums.changed_rows,
         case
-            {{ reasons_for_full(
-                run_id, policy_hash, code_hash, 'before.is_full_front_interrupted', 'subscriptions'
-            ) }}
+            {{ reasons_for_full('before.is_full_front_interrupted', 'subscriptions') }}
             when {{ not follows_landed() }} then 'at this engine the subscription tier is always built in full'
             when {{ not subscriptions_stand() }} then 'a table of the subscription tier is missing'
             {{ reasons_of_landed() }}
@@ -41,7 +36,7 @@ judged as (
 final as (
 
     select
-        {{ decision_columns(run_id) }},
+        {{ decision_columns() }},
         is_full_interrupted,
         {{ window_columns() }}
     from judged

@@ -1,7 +1,4 @@
 -- How this run builds what comes after canonical subscriptions, and why.
-{%- set run_id = env_var('RITORNO_RUN_ID', '') -%}
-{%- set policy_hash = env_var('RITORNO_POLICY_HASH', '') -%}
-{%- set code_hash = env_var('RITORNO_CODE_HASH', '') %}
 with touched as (
 
     select * from {{ ref('int_changes__subscriptions') }}
@@ -55,12 +52,10 @@ judged as (
 final as (
 
     select
-        {{ decision_columns(run_id) }},
+        {{ decision_columns() }},
         cast(subscriptions as bigint) as subscriptions,
         cast(touched_subscriptions as bigint) as touched_subscriptions,
-        cast({{ takes_fingerprints('subscriptions') | string | lower }} as boolean) as has_fingerprints,
-        cast('{{ policy_hash }}' as {{ type_string() }}) as policy_hash,
-        cast('{{ code_hash }}' as {{ type_string() }}) as code_hash
+        {{ versions_of_run('subscriptions') }}
     from judged
 
 )

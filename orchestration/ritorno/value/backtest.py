@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,19 +120,14 @@ def tie_safe_groups(values: Floats, groups: int) -> Counts:
 
     Equal values share a group, so groups differ in size where values repeat.
     """
-    below = _ranks(values)[0] - 1
+    below = _ranks(values, "min") - 1
     return (below * groups // max(values.size, 1)).astype(np.int64) + 1
 
 
-def _ranks(values: Floats) -> tuple[NDArray[np.int64], Floats]:
-    """Ranks from 1: of equal values the lowest of theirs, and their mean; scipy.stats takes a second to import."""
-    in_order = np.argsort(values, kind="stable")
-    begins = np.flatnonzero(np.r_[True, np.diff(values[in_order]) != 0])[: values.size]
-    sizes = np.diff(np.r_[begins, values.size])
-    lowest, mean = np.empty(values.size, dtype=np.int64), np.empty(values.size, dtype=np.float64)
-    lowest[in_order] = np.repeat(begins + 1, sizes)
-    mean[in_order] = np.repeat(begins + 1 + (sizes - 1) / 2, sizes)
-    return lowest, mean
+def _ranks(values: Floats, ties: Literal["average", "min"] = "average") -> Floats:
+    from scipy.stats import rankdata  # 0.3 s that only a fit needs
+
+    return np.asarray(rankdata(values, method=ties))
 
 
 def area_under_curve(scores: Floats, happened: NDArray[np.bool_]) -> float | None:
@@ -140,7 +136,7 @@ def area_under_curve(scores: Floats, happened: NDArray[np.bool_]) -> float | Non
     negatives = happened.size - positives
     if positives == 0 or negatives == 0:
         return None
-    _, ranks = _ranks(scores)
+    ranks = _ranks(scores)
     return float((ranks[happened].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
@@ -148,7 +144,7 @@ def rank_correlation(left: Floats, right: Floats) -> float | None:
     """Spearman's; None where one side is constant."""
     if left.size < 2:
         return None
-    ranks = np.stack([_ranks(left)[1], _ranks(right)[1]])
+    ranks = np.stack([_ranks(left), _ranks(right)])
     deviations = ranks - ranks.mean(axis=1, keepdims=True)
     norms = np.sqrt((deviations**2).sum(axis=1))
     return None if (norms == 0).any() else float(deviations[0] @ deviations[1] / norms.prod())
