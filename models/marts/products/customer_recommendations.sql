@@ -4,12 +4,6 @@ with candidates as (
 
 ),
 
-customer_products as (
-
-    select * from {{ ref('int_products__customer_products') }}
-
-),
-
 customers as (
 
     select * from {{ ref('int_identity__customers') }}
@@ -22,41 +16,13 @@ products as (
 
 ),
 
--- What is used up may come again, but not at once; anything else that the customer has already is no news to him.
 allowed as (
 
-    select
-        candidates.*,
-        customer_products.last_order_date as last_bought_date
+    select candidates.*
     from candidates
     inner join customers
         on candidates.customer_key = customers.customer_key
-    left join customer_products
-        on
-            candidates.customer_key = customer_products.customer_key
-            and candidates.product_key = customer_products.product_key
-    where
-        not customers.is_tombstone
-        and (
-            customer_products.product_key is null
-            or (
-                candidates.reason = 'replenish_due'
-                and {{ days_between('customer_products.last_order_date', as_of_date()) }}
-                > {{ var('recommend_not_within_days') }}
-            )
-        )
-
-),
-
--- No reason fills more than the list, so what comes later in it needs no further comparison. `place` is unique within
--- it; a rank, since DuckDB would make a row number up to a limit into heaps that it can't spill.
-best_of_reason as (
-
-    select
-        *,
-        rank() over (partition by customer_key, reason order by place asc) as place_in_reason
-    from allowed
-    where reason in ('replenish_due', 'bought_together')
+    where not customers.is_tombstone
 
 ),
 
@@ -96,8 +62,11 @@ newest_in_category as (
 
 picked as (
 
-    select * from best_of_reason
-    where place_in_reason <= {{ var('recommendations_per_customer') }}
+    select
+        *,
+        place as place_in_reason
+    from allowed
+    where reason in ('replenish_due', 'bought_together')
     union all
     select * from brand_picks
     union all
