@@ -82,6 +82,20 @@ def front_sentence(warehouse: duckdb.DuckDBPyConnection) -> str | None:
     return f"front incremental: {changed:,} of {landed:,} rows in chunks that changed"
 
 
+def identity_sentence(warehouse: duckdb.DuckDBPyConnection) -> str | None:
+    """For people: how the warehouse's last run resolved who is who; None if no run got that far."""
+    try:
+        row = warehouse.execute("select mode, reason, touched_nodes, nodes from identity.run").fetchone()
+    except duckdb.CatalogException:
+        return None
+    if row is None:
+        return None
+    mode, reason, touched, nodes = row
+    if mode == "full":
+        return f"identity resolved in full: {reason}"
+    return f"identity incremental: {touched:,} of {nodes:,} nodes touched"
+
+
 def subscription_sentence(warehouse: duckdb.DuckDBPyConnection) -> str | None:
     """For people: how the warehouse's last run built the subscription tier; None if that is what the policy says."""
     try:

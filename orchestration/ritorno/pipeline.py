@@ -256,9 +256,10 @@ def build(run: Run, stage: Stage, unique_ids: Sequence[str], manifest: Manifest)
 def _tell_heavy_tier(run: Run, stage: Stage) -> None:
     with warehouse(run) as con:
         run.heavy_tier = incremental.heavy_tier(con)
-        front = incremental.front_sentence(con)
-    if front is not None:
-        run.detail(stage.name, front)
+        sentences = incremental.front_sentence(con), incremental.identity_sentence(con)
+    for sentence in sentences:
+        if sentence is not None:
+            run.detail(stage.name, sentence)
     if run.heavy_tier is not None:
         run.detail(stage.name, f"heavy tier {run.heavy_tier.sentence}")
         if run.heavy_tier.is_news:

@@ -84,7 +84,7 @@ class Warehouse:
             if self.rebuilt is not None and not self.rebuilt(unique_id.rpartition(".")[2]):
                 continue
             if unique_id.startswith("step."):
-                self.project._run_step(self.con, unique_id.removeprefix("step."), str(as_of))
+                self.project._run_step(self.con, unique_id.removeprefix("step."), str(as_of), f"run-{self.runs}")
             elif killed_before is not None and unique_id == f"model.ritorno.{killed_before}":
                 break
             else:

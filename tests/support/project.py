@@ -303,13 +303,13 @@ class Project:
             visit(self._node(model)["unique_id"])
         return ordered
 
-    def _run_step(self, con: duckdb.DuckDBPyConnection, name: str, as_of: str) -> None:
+    def _run_step(self, con: duckdb.DuckDBPyConnection, name: str, as_of: str, run_id: str = "test-run") -> None:
         from ritorno.policy import load_policy
 
         step = next(step for step in steps.STEPS if step.name == name)
         step.ensure(con)
         policy = load_policy(PROJECT_ROOT, self.vars).values
-        step.run(StepContext(con, policy, date.fromisoformat(as_of), self.home, self.manifest, "test-run"))
+        step.run(StepContext(con, policy, date.fromisoformat(as_of), self.home, self.manifest, run_id))
 
     def _build(self, con: duckdb.DuckDBPyConnection, node: Mapping[str, Any], as_of: str) -> None:
         schema, name = node["schema"], node["name"]

@@ -21,12 +21,23 @@ judged as (
         sums.changed_rows,
         case
             {{ reasons_for_full('before.is_full_front_interrupted') }}
+        end as general_reason,
+        case
             when {{ not follows_landed() }} then 'at this engine the front is always built in full'
             when {{ not front_stands() }} then 'a table of the front is missing'
             {{ reasons_of_landed() }}
-        end as reason
+        end as own_reason
     from before
     cross join sums
+
+),
+
+reasoned as (
+
+    select
+        *,
+        coalesce(general_reason, own_reason) as reason
+    from judged
 
 ),
 
@@ -34,8 +45,9 @@ final as (
 
     select
         {{ decision_columns() }},
-        {{ window_columns() }}
-    from judged
+        {{ window_columns() }},
+        cast(general_reason as {{ type_string() }}) as general_reason
+    from reasoned
 
 )
 

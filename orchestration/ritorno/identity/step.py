@@ -2,20 +2,30 @@
 
 SQL does what is many rows (grouping, ranking, joining), Python what SQL is the wrong tool for: normalising distinct
 values and connected components. Nodes get a number by age, so that a component's smallest number is its oldest node.
+
+A run resolves the nodes that something happened to and all that they are tied to (touched.py), and leaves the rest of
+the tables as they are. A full run is the same with nothing remembered: everything has come. It is all one transaction,
+so a run that is killed was none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import hashlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
-from ritorno.identity import normalise
+from ritorno.identity import tables, touched
 from ritorno.identity.resolve import Edge, Numbers, Pair, components, ordered, separate
+from ritorno.identity.tables import age_of, registered, source_id
+from ritorno.landing.tables import transaction
 from ritorno.step_context import StepContext
 
 INPUTS = (
@@ -23,62 +33,100 @@ INPUTS = (
     "int_identity__raw_addresses",
     "int_identity__superseded",
     "int_canonical__identity_overrides",
+    "int_changes__front",
 )
 
-_TABLES: Mapping[str, str] = {
-    "nodes": """
-        node_key varchar, customer_key varchar, system varchar, entity varchar, source_id varchar,
-        is_personal_id boolean, account_type varchar, is_account_type_stated boolean, first_seen_at timestamp,
-        last_updated_at timestamp, is_tombstone boolean, is_retired boolean""",
-    "addresses": "kind varchar, raw_value varchar, value varchar, reason varchar",
-    "node_addresses": """
-        node_key varchar, customer_key varchar, kind varchar, value varchar, last_seen_at timestamp,
-        is_shared boolean""",
-    "guests": "system varchar, email varchar, phone varchar, node_key varchar, customer_key varchar",
-    "shared_values": "kind varchar, value varchar, nodes bigint",
-    "overrides": """
-        system varchar, left_id varchar, right_id varchar, same_person boolean, left_node_key varchar,
-        right_node_key varchar, outcome varchar""",
-}
-
-OUTPUTS = tuple(f"identity.{name}" for name in _TABLES)
+OUTPUTS = tuple(f"identity.{name}" for name in tables.OUTPUTS)
 
 _SCRATCH = (
-    "identity_companies",
-    "identity_identified",
+    *touched.SCRATCH,
     "identity_nodes",
     "identity_node_values",
     "identity_value_sizes",
     "identity_links",
-    "identity_overrides",
     "identity_customers",
     "identity_retired",
 )
 
-
-def ensure(warehouse: duckdb.DuckDBPyConnection) -> None:
-    """Create the output tables, empty, where they are missing."""
-    warehouse.execute("create schema if not exists identity")
-    for name, columns in _TABLES.items():
-        warehouse.execute(f"create table if not exists identity.{name} ({columns})")
+ensure = tables.ensure
 
 
 def run(context: StepContext) -> dict[str, Any]:
-    """Resolve every sighting to a customer and replace the tables of schema `identity`."""
-    warehouse, policy = context.warehouse, context.policy
+    """Resolve sightings to customers: all of them, or those that something happened to since the last run."""
+    warehouse = context.warehouse
     ensure(warehouse)
-    region, most = str(policy["default_phone_region"]), int(policy["identity_max_nodes_per_value"])
-    with _scratch(warehouse):
-        _normalise(warehouse, region)
-        _identify(warehouse)
-        _number_nodes(warehouse)
-        _type_nodes(warehouse)
-        _link_values(warehouse, most)
-        _read_overrides(warehouse)
-        _resolve(warehouse)
-        _retire(warehouse)
-        _write(warehouse)
+    with _scratch(warehouse), transaction(warehouse):
+        resolve(context, reason_for_full(context))
     return _figures(warehouse)
+
+
+def resolve(context: StepContext, reason: str | None) -> None:
+    """Bring the tables of schema `identity` up to date, in the caller's transaction.
+
+    Args:
+        context: the run.
+        reason: why all of them are made anew; None if they may be followed.
+    """
+    warehouse, policy = context.warehouse, context.policy
+    region, most = str(policy["default_phone_region"]), int(policy["identity_max_nodes_per_value"])
+    share = float(policy["incremental_max_share"])
+    if reason is None and not touched.find(warehouse, region, most, share, is_full=False):
+        reason = "more nodes changed than incremental_max_share"
+    if reason is not None:
+        tables.empty(warehouse)
+        touched.find(warehouse, region, most, share, is_full=True)
+    _forget_subset(warehouse)
+    _number_nodes(warehouse)
+    _type_nodes(warehouse)
+    _link_values(warehouse, most)
+    _resolve(warehouse)
+    _write(warehouse)
+    _retire(warehouse)
+    warehouse.execute(
+        """
+        create or replace table identity.run as
+        select
+            ? as mode, cast(? as varchar) as reason, (select count(*) from identity.seen_nodes) as nodes,
+            (select count(*) from temp.identity_subset) as touched_nodes, ? as version
+        """,
+        ["incremental" if reason is None else "full", reason, _version(policy)],
+    )
+
+
+def reason_for_full(context: StepContext) -> str | None:
+    """Why nothing that the step remembers can be used; None if it can.
+
+    What has happened to the data is no reason: the step sees that by itself. These are the reasons that all tables
+    which are kept from run to run share (int_changes__front), and another version of the step.
+    """
+    front = _row(context.warehouse, "intermediate", "int_changes__front", "run_id, general_reason")
+    if front is None or front[0] != context.run_id:
+        return "the step was run by itself"
+    if front[1] is not None:
+        return str(front[1])
+    before = _row(context.warehouse, "identity", "run", "version")
+    if before is None:
+        return "no finished run to build on"
+    return None if before[0] == _version(context.policy) else "the step or its versions have changed"
+
+
+def _row(warehouse: duckdb.DuckDBPyConnection, schema: str, name: str, columns: str) -> tuple[Any, ...] | None:
+    stands = warehouse.execute(
+        "select 1 from duckdb_tables() where database_name = current_database() and schema_name = ? and table_name = ?",
+        [schema, name],
+    ).fetchone()
+    return warehouse.execute(f"select {columns} from {schema}.{name}").fetchone() if stands else None
+
+
+def _version(policy: Mapping[str, Any]) -> str:
+    """Equal as long as equal sightings would be read and resolved in the same way."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    versions = [version(name) for name in ("duckdb", "phonenumbers")]
+    values = [str(policy[name]) for name in ("default_phone_region", "identity_max_nodes_per_value")]
+    digest.update("|".join([*versions, *values, sys.version]).encode())
+    return digest.hexdigest()[:16]
 
 
 @contextmanager
@@ -90,109 +138,20 @@ def _scratch(warehouse: duckdb.DuckDBPyConnection) -> Iterator[None]:
             warehouse.execute(f"drop table if exists temp.{name}")
 
 
-def _normalise(warehouse: duckdb.DuckDBPyConnection, region: str) -> None:
-    """Fill identity.addresses, and the normalised company names, from distinct raw values."""
-    warehouse.execute(f"create or replace table identity.addresses ({_TABLES['addresses']})")
-    for kind, read in normalise.readers(region).items():
-        distinct = "select raw_value from intermediate.int_identity__raw_addresses where kind = ?"
-        for batch in _batches(warehouse, distinct, [kind]):
-            with _registered(warehouse, "normalised", _normalised(read, batch)):
-                warehouse.execute(
-                    "insert into identity.addresses select ?, raw_value, value, reason from normalised", [kind]
-                )
-    warehouse.execute("create or replace temp table identity_companies (raw_value varchar, value varchar)")
-    distinct = "select distinct company from intermediate.int_identity__sightings where company is not null"
-    for batch in _batches(warehouse, distinct, []):
-        with _registered(warehouse, "normalised", _normalised(normalise.company, batch)):
-            warehouse.execute("insert into temp.identity_companies select raw_value, value from normalised")
-
-
-def _normalised(read: Callable[[str], normalise.Normalised], raw: Sequence[str]) -> pa.Table:
-    columns = normalise.table(read, raw)
-    return pa.table(
-        dict(zip(("raw_value", "value", "reason"), (pa.array(one, pa.string()) for one in columns), strict=True))
-    )
-
-
-def _batches(
-    warehouse: duckdb.DuckDBPyConnection, sql: str, parameters: list[Any], size: int = 500_000
-) -> Iterator[Sequence[str]]:
-    # The result is read to the end before anything is written: one connection has one open result.
-    values: list[str] = warehouse.execute(sql, parameters).to_arrow_table().column(0).to_pylist()
-    for start in range(0, len(values), size):
-        yield values[start : start + size]
-
-
-@contextmanager
-def _registered(warehouse: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator[None]:
-    warehouse.register(name, table)
-    try:
-        yield
-    finally:
-        warehouse.unregister(name)
-
-
-def _source_id(entity: str, source_id: str, email: str, phone: str) -> str:
-    """SQL for the id of a node: the source's, or the addresses that are all there is; null for nobody."""
-    return f"""
-        case
-            when {source_id} is not null then {source_id}
-            when {entity} = 'guest' and ({email} is not null or {phone} is not null)
-                then coalesce({email}, '') || '|' || coalesce({phone}, '')
-            when {entity} in ('member', 'subscriber') then {email}
-        end"""
-
-
-def _identify(warehouse: duckdb.DuckDBPyConnection) -> None:
-    """Sightings with normalised values and a node's id. A sighting without any identifier is nobody's."""
-    warehouse.execute(f"""
-        create or replace temp table identity_identified as
-        select
-            s.system, s.entity, {_source_id("s.entity", "s.source_id", "e.value", "p.value")} as node_id,
-            s.source_id is null as is_personal_id, s.account_id, s.email, s.phone,
-            e.value as email_value, p.value as phone_value,
-            c.value || '|' || nullif(lower(trim(s.country)), '') as company_value,
-            case when lower(trim(s.account_type)) in ('b2b', 'b2c') then lower(trim(s.account_type)) end
-                as account_type,
-            s.is_master, s.is_live, s.first_seen_at, s.last_updated_at
-        from intermediate.int_identity__sightings as s
-        left join identity.addresses as e on e.kind = 'email' and s.email = e.raw_value
-        left join identity.addresses as p on p.kind = 'phone' and s.phone = p.raw_value
-        left join temp.identity_companies as c on s.company = c.raw_value
-    """)
-    warehouse.execute("delete from temp.identity_identified where node_id is null")
+def _forget_subset(warehouse: duckdb.DuckDBPyConnection) -> None:
+    """Take the nodes that are resolved again out of the tables: what is left is what stays."""
+    for name in ("nodes", "node_addresses", "guests", "components"):
+        warehouse.execute(f"delete from identity.{name} where node_key in (select node_key from temp.identity_subset)")
 
 
 def _number_nodes(warehouse: duckdb.DuckDBPyConnection) -> None:
-    """One row per node, numbered from the oldest: first seen, then system, entity, source id."""
+    """One row per node to be resolved, numbered from the oldest: first seen, then system, entity, source id."""
     warehouse.execute("""
         create or replace temp table identity_nodes as
-        with nodes as (
-            select
-                system, entity, node_id,
-                bool_or(is_personal_id) as is_personal_id,
-                max(account_id) as account_id,
-                -- the master row's word first, then the latest
-                max(struct_pack(
-                    is_master := is_master, updated := coalesce(last_updated_at, timestamp '0001-01-01'),
-                    account_type := account_type
-                )) filter (where account_type is not null).account_type as stated_type,
-                max(company_value) filter (where is_master) as company_value,
-                min(first_seen_at) as first_seen_at,
-                max(last_updated_at) as last_updated_at,
-                -- a deleted account stays deleted although its orders remain
-                case
-                    when bool_or(is_master) then not bool_or(is_master and is_live)
-                    else not bool_or(is_live)
-                end as is_tombstone
-            from temp.identity_identified
-            group by system, entity, node_id
-        )
         select
-            *,
-            row_number() over (order by first_seen_at nulls last, system, entity, node_id) - 1 as node_no,
-            md5(system || '|' || entity || '|' || node_id) as node_key
-        from nodes
+            n.*, row_number() over (order by n.first_seen_at nulls last, n.system, n.entity, n.node_id) - 1 as node_no
+        from identity.seen_nodes as n
+        where n.node_key in (select node_key from temp.identity_subset)
     """)
 
 
@@ -211,7 +170,7 @@ def _type_nodes(warehouse: duckdb.DuckDBPyConnection) -> None:
             n.stated_type,
             (select coalesce(a.stated_type, 'b2c') from temp.identity_nodes as a where a.node_no = n.account_no),
             case when n.company_value in (
-                select b.company_value from temp.identity_nodes as b
+                select b.company_value from identity.seen_nodes as b
                 where b.stated_type = 'b2b' and b.company_value is not null
             ) and n.entity = 'contact' then 'b2b' end,
             'b2c'
@@ -223,36 +182,47 @@ def _link_values(warehouse: duckdb.DuckDBPyConnection, most: int) -> None:
     """Which node carries which value, how many share it, and the edges that follow.
 
     An edge runs from a value's oldest node to each other one. E-mail and phone join b2c nodes only, company and
-    country b2b nodes only; the guard counts every node that carries the value.
+    country b2b nodes only; the guard counts every node that carries the value, those that stay as they are too.
     """
     warehouse.execute("""
         create or replace temp table identity_node_values as
-        with carried as (
-            select system, entity, node_id, 'email' as kind, email_value as value, last_updated_at
-            from temp.identity_identified where email_value is not null
+        with seen as (
+            select s.* from identity.seen as s semi join temp.identity_nodes as n on s.node_key = n.node_key
+        ),
+        carried as (
+            select node_key, 'email' as kind, email_value as value, last_updated_at
+            from seen where email_value is not null
             union all
-            select system, entity, node_id, 'phone', phone_value, last_updated_at
-            from temp.identity_identified where phone_value is not null
+            select node_key, 'phone', phone_value, last_updated_at
+            from seen where phone_value is not null
         ),
         latest as (
-            select system, entity, node_id, kind, value, max(last_updated_at) as last_seen_at
+            select node_key, kind, value, max(last_updated_at) as last_seen_at
             from carried group by all
         )
         select n.node_no, n.account_type = 'b2b' as is_b2b, l.kind, l.value, l.last_seen_at
         from latest as l
-        inner join temp.identity_nodes as n using (system, entity, node_id)
+        inner join temp.identity_nodes as n using (node_key)
         union all
         select node_no, true, 'company', company_value, last_updated_at
         from temp.identity_nodes
         where account_type = 'b2b' and company_value is not null
     """)
+    warehouse.execute("insert into temp.identity_values select kind, value from temp.identity_node_values")
     warehouse.execute(
         """
         create or replace temp table identity_value_sizes as
+        with carriers as (
+            select kind, value, node_no, is_b2b from temp.identity_node_values
+            union all
+            select a.kind, a.value, null, null
+            from identity.node_addresses as a
+            semi join temp.identity_values as v on a.kind = v.kind and a.value = v.value
+        )
         select
             kind, value, count(*) as nodes, count(*) > ? as is_shared,
             min(node_no) filter (where is_b2b = (kind = 'company')) as oldest
-        from temp.identity_node_values
+        from carriers
         group by kind, value
         having count(*) > 1
         """,
@@ -270,49 +240,6 @@ def _link_values(warehouse: duckdb.DuckDBPyConnection, most: int) -> None:
     """)
 
 
-def _read_overrides(warehouse: duckdb.DuckDBPyConnection) -> None:
-    """Current overrides with the nodes their ids name.
-
-    An id is a node key, an id with its entity (`contact:K7`), or a source id: of the override's own system before
-    others', of an account before a contact, a member, a subscriber. Guests have no id of their own but their node key.
-    """
-    warehouse.execute("""
-        create or replace temp table identity_overrides as
-        with overrides as (
-            select system, left_id, right_id, same_person
-            from intermediate.int_canonical__identity_overrides
-            where row_status = 'current' and not is_after_as_of
-        ),
-        wanted as (
-            select distinct system, unnest([left_id, right_id]) as id from overrides
-        ),
-        named as (
-            select w.system, w.id, n.node_no, 0 as way
-            from wanted as w inner join temp.identity_nodes as n on w.id = n.node_key
-            union all
-            select
-                w.system, w.id, n.node_no,
-                case when w.system = n.system then 1 else 100 end
-                + list_position(['account', 'contact', 'member', 'subscriber'], n.entity)
-            from wanted as w
-            inner join temp.identity_nodes as n on w.id = n.node_id and not n.is_personal_id
-            union all
-            select w.system, w.id, n.node_no, case when w.system = n.system then 50 else 150 end
-            from wanted as w
-            inner join temp.identity_nodes as n
-                on split_part(w.id, ':', 1) = n.entity and w.id = n.entity || ':' || n.node_id
-        ),
-        resolved as (
-            select system, id, arg_min(node_no, struct_pack(way := way, node_no := node_no)) as node_no
-            from named group by system, id
-        )
-        select o.*, l.node_no as left_no, r.node_no as right_no
-        from overrides as o
-        left join resolved as l on o.system = l.system and o.left_id = l.id
-        left join resolved as r on o.system = r.system and o.right_id = r.id
-    """)
-
-
 def _resolve(warehouse: duckdb.DuckDBPyConnection) -> None:
     """Components of all edges, then those that hold a `false` broken apart; writes temp.identity_customers."""
     different, same = _override_pairs(warehouse)
@@ -326,6 +253,7 @@ def _resolve(warehouse: duckdb.DuckDBPyConnection) -> None:
         np.concatenate([np.asarray(links["older"], dtype=np.int64), joined[:, 0]]),
         np.concatenate([np.asarray(links["newer"], dtype=np.int64), joined[:, 1]]),
     )
+    whole = oldest.copy()
     torn = sorted({int(oldest[one]) for one, other in different if oldest[one] == oldest[other]})
     if torn:
         members = np.flatnonzero(np.isin(oldest, torn))
@@ -337,8 +265,10 @@ def _resolve(warehouse: duckdb.DuckDBPyConnection) -> None:
             gave_way |= {ordered((edge.left, edge.right)) for edge in separation.cut if edge.kind == "override"}
             for node, part in separation.oldest.items():
                 oldest[node] = part
-    numbers = pa.table({"node_no": np.arange(len(oldest), dtype=np.int64), "customer_no": oldest})
-    with _registered(warehouse, "resolved", numbers):
+    numbers = pa.table(
+        {"node_no": np.arange(len(oldest), dtype=np.int64), "customer_no": oldest, "component_no": whole}
+    )
+    with registered(warehouse, "resolved", numbers):
         warehouse.execute("create or replace temp table identity_customers as select * from resolved")
     _write_overrides(warehouse, different, gave_way)
 
@@ -348,8 +278,11 @@ def _override_pairs(warehouse: duckdb.DuckDBPyConnection) -> tuple[set[Pair], se
     different: set[Pair] = set()
     same: set[Pair] = set()
     for left, right, is_same in warehouse.execute("""
-        select left_no, right_no, same_person from temp.identity_overrides
-        where left_no is not null and right_no is not null and left_no != right_no
+        select l.node_no, r.node_no, o.same_person
+        from temp.identity_overrides as o
+        inner join temp.identity_nodes as l on o.left_key = l.node_key
+        inner join temp.identity_nodes as r on o.right_key = r.node_key
+        where l.node_no != r.node_no
     """).fetchall():
         (same if is_same else different).add(ordered((left, right)))
     return different, same
@@ -364,7 +297,7 @@ def _by_component(members: Numbers, oldest: Numbers) -> Iterator[list[int]]:
 
 def _edges_within(warehouse: duckdb.DuckDBPyConnection, nodes: Sequence[int]) -> list[Edge]:
     """Every edge between two of these nodes, each pair that shares a value included."""
-    with _registered(warehouse, "torn", pa.table({"node_no": pa.array(nodes, pa.int64())})):
+    with registered(warehouse, "torn", pa.table({"node_no": pa.array(nodes, pa.int64())})):
         found = warehouse.execute("""
             with carried as (
                 select v.* from temp.identity_node_values as v
@@ -393,33 +326,92 @@ def _write_overrides(warehouse: duckdb.DuckDBPyConnection, different: set[Pair],
             "outcome": pa.array([outcome for _, _, outcome in lost], pa.string()),
         }
     )
-    with _registered(warehouse, "lost", table):
-        warehouse.execute(f"create or replace table identity.overrides ({_TABLES['overrides']})")
+    with registered(warehouse, "lost", table):
+        warehouse.execute("delete from identity.overrides")
         warehouse.execute("""
             insert into identity.overrides
             select
-                o.system, o.left_id, o.right_id, o.same_person, l.node_key, r.node_key,
+                o.system, o.left_id, o.right_id, o.same_person, o.left_key, o.right_key,
                 case
-                    when o.left_no is null or o.right_no is null then 'unknown_id'
-                    when o.left_no = o.right_no then 'same_node'
+                    when o.left_key is null or o.right_key is null then 'unknown_id'
+                    when o.left_key = o.right_key then 'same_node'
                     when o.same_person and x.outcome is not null then x.outcome
                     else 'applied'
                 end
             from temp.identity_overrides as o
-            left join temp.identity_nodes as l on o.left_no = l.node_no
-            left join temp.identity_nodes as r on o.right_no = r.node_no
+            left join temp.identity_nodes as l on o.left_key = l.node_key
+            left join temp.identity_nodes as r on o.right_key = r.node_key
             left join lost as x
-                on least(o.left_no, o.right_no) = x.older and greatest(o.left_no, o.right_no) = x.newer
+                on least(l.node_no, r.node_no) = x.older and greatest(l.node_no, r.node_no) = x.newer
         """)
 
 
-def _retire(warehouse: duckdb.DuckDBPyConnection) -> None:
-    """Nodes that only superseded versions of rows name: aliases of the oldest node that took their place.
+def _is_personal(node: str) -> str:
+    """SQL for whether a node's id is an address in any spelling; a letterless one may be a phone number."""
+    return f"""(
+        {node}.is_personal_id or contains({node}.node_id, '@')
+        or {node}.node_id in (
+            select raw_value from identity.addresses where kind = 'phone' and value is not null
+            union all
+            select value from identity.addresses where kind = 'phone' and value is not null
+        )
+    )"""
 
-    They carry no edges: an address that was corrected away joins nobody.
+
+def _write(warehouse: duckdb.DuckDBPyConnection) -> None:
+    """Write the nodes that were resolved."""
+    warehouse.execute(f"""
+        insert into identity.nodes
+        select
+            n.node_key, k.node_key, n.system, n.entity, n.node_id, {_is_personal("n")},
+            n.account_type, n.stated_type is not null, n.first_seen_at, n.last_updated_at, n.is_tombstone, false
+        from temp.identity_nodes as n
+        inner join temp.identity_customers as c on n.node_no = c.node_no
+        inner join temp.identity_nodes as k on c.customer_no = k.node_no
+    """)
+    warehouse.execute("""
+        insert into identity.components
+        select n.node_key, k.node_key
+        from temp.identity_nodes as n
+        inner join temp.identity_customers as c on n.node_no = c.node_no
+        inner join temp.identity_nodes as k on c.component_no = k.node_no
+    """)
+    warehouse.execute("""
+        insert into identity.node_addresses
+        select n.node_key, k.node_key, v.kind, v.value, v.last_seen_at, coalesce(s.is_shared, false)
+        from temp.identity_node_values as v
+        inner join temp.identity_nodes as n on v.node_no = n.node_no
+        inner join temp.identity_customers as c on v.node_no = c.node_no
+        inner join temp.identity_nodes as k on c.customer_no = k.node_no
+        left join temp.identity_value_sizes as s on v.kind = s.kind and v.value = s.value
+    """)
+    warehouse.execute("""
+        insert into identity.guests
+        select distinct s.system, coalesce(s.email, ''), coalesce(s.phone, ''), n.node_key, k.node_key
+        from identity.seen as s
+        inner join temp.identity_nodes as n on s.node_key = n.node_key
+        inner join temp.identity_customers as c on n.node_no = c.node_no
+        inner join temp.identity_nodes as k on c.customer_no = k.node_no
+        where s.entity = 'guest'
+    """)
+    warehouse.execute("""
+        delete from identity.shared_values as s using temp.identity_values as v
+        where s.kind = v.kind and s.value = v.value
+    """)
+    warehouse.execute("""
+        insert into identity.shared_values
+        select kind, value, nodes from temp.identity_value_sizes where is_shared order by kind, value
+    """)
+
+
+def _retire(warehouse: duckdb.DuckDBPyConnection) -> None:
+    """Nodes that only superseded versions of rows name: aliases of the oldest customer that took their place.
+
+    They carry no edges: an address that was corrected away joins nobody. Superseded rows are few: all of them are
+    looked at, and the differences written.
     """
-    old = _source_id("s.entity", "s.source_id", "e.value", "p.value")
-    new = _source_id("s.new_entity", "s.new_source_id", "ne.value", "np.value")
+    old = source_id("s.entity", "s.source_id", "e.value", "p.value")
+    new = source_id("s.new_entity", "s.new_source_id", "ne.value", "np.value")
     warehouse.execute(f"""
         create or replace temp table identity_retired as
         with named as (
@@ -431,72 +423,42 @@ def _retire(warehouse: duckdb.DuckDBPyConnection) -> None:
             left join identity.addresses as p on p.kind = 'phone' and s.phone = p.raw_value
             left join identity.addresses as ne on ne.kind = 'email' and s.new_email = ne.raw_value
             left join identity.addresses as np on np.kind = 'phone' and s.new_phone = np.raw_value
+        ),
+        keyed as (
+            select
+                *, md5(system || '|' || entity || '|' || node_id) as node_key,
+                md5(system || '|' || new_entity || '|' || new_node_id) as new_node_key
+            from named
+            where node_id is not null
+        ),
+        retired as (
+            select
+                o.node_key, o.system, o.entity, o.node_id, bool_or(o.is_personal_id) as is_personal_id,
+                arg_min(k.node_key, {age_of("k")}) filter (where k.node_key is not null) as customer_key,
+                min(o.first_seen_at) as first_seen_at
+            from keyed as o
+            left join identity.nodes as n on o.new_node_key = n.node_key and not n.is_retired
+            left join identity.seen_nodes as k on n.customer_key = k.node_key
+            where o.node_key not in (select known.node_key from identity.seen_nodes as known)
+            group by o.node_key, o.system, o.entity, o.node_id
         )
         select
-            md5(o.system || '|' || o.entity || '|' || o.node_id) as node_key,
-            o.system, o.entity, o.node_id, bool_or(o.is_personal_id) as is_personal_id,
-            min(c.customer_no) as customer_no, min(o.first_seen_at) as first_seen_at
-        from named as o
-        left join temp.identity_nodes as known
-            on o.system = known.system and o.entity = known.entity and o.node_id = known.node_id
-        left join temp.identity_nodes as n
-            on o.system = n.system and o.new_entity = n.entity and o.new_node_id = n.node_id
-        left join temp.identity_customers as c on n.node_no = c.node_no
-        where o.node_id is not null and known.node_no is null
-        group by o.system, o.entity, o.node_id
+            r.node_key, coalesce(r.customer_key, r.node_key) as customer_key, r.system, r.entity,
+            r.node_id as source_id, {_is_personal("r")} as is_personal_id,
+            coalesce(k.account_type, 'b2c') as account_type, false as is_account_type_stated, r.first_seen_at,
+            cast(null as timestamp) as last_updated_at, true as is_tombstone, true as is_retired
+        from retired as r
+        left join identity.nodes as k on r.customer_key = k.node_key
     """)
-
-
-def _write(warehouse: duckdb.DuckDBPyConnection) -> None:
-    """Replace the output tables."""
-    # An id that is an address in any spelling; a letterless one may be a phone number.
-    personal = """(
-        {0}.is_personal_id or contains({0}.node_id, '@')
-        or {0}.node_id in (
-            select raw_value from identity.addresses where kind = 'phone' and value is not null
-            union all
-            select value from identity.addresses where kind = 'phone' and value is not null
+    warehouse.execute("""
+        delete from identity.nodes where is_retired and node_key in (
+            select node_key
+            from (select * from identity.nodes where is_retired except select * from temp.identity_retired)
         )
-    )"""
-    warehouse.execute(f"create or replace table identity.nodes ({_TABLES['nodes']})")
-    warehouse.execute(f"""
+    """)
+    warehouse.execute("""
         insert into identity.nodes
-        select
-            n.node_key, k.node_key, n.system, n.entity, n.node_id, {personal.format("n")},
-            n.account_type, n.stated_type is not null, n.first_seen_at, n.last_updated_at, n.is_tombstone, false
-        from temp.identity_nodes as n
-        inner join temp.identity_customers as c on n.node_no = c.node_no
-        inner join temp.identity_nodes as k on c.customer_no = k.node_no
-        union all
-        select
-            r.node_key, coalesce(k.node_key, r.node_key), r.system, r.entity, r.node_id, {personal.format("r")},
-            coalesce(k.account_type, 'b2c'), false, r.first_seen_at, null, true, true
-        from temp.identity_retired as r
-        left join temp.identity_nodes as k on r.customer_no = k.node_no
-    """)
-    warehouse.execute(f"create or replace table identity.node_addresses ({_TABLES['node_addresses']})")
-    warehouse.execute("""
-        insert into identity.node_addresses
-        select n.node_key, k.node_key, v.kind, v.value, v.last_seen_at, coalesce(s.is_shared, false)
-        from temp.identity_node_values as v
-        inner join temp.identity_nodes as n on v.node_no = n.node_no
-        inner join temp.identity_customers as c on v.node_no = c.node_no
-        inner join temp.identity_nodes as k on c.customer_no = k.node_no
-        left join temp.identity_value_sizes as s on v.kind = s.kind and v.value = s.value
-    """)
-    warehouse.execute(f"create or replace table identity.guests ({_TABLES['guests']})")
-    warehouse.execute("""
-        insert into identity.guests
-        select distinct i.system, coalesce(i.email, ''), coalesce(i.phone, ''), n.node_key, n.customer_key
-        from temp.identity_identified as i
-        inner join identity.nodes as n
-            on i.system = n.system and i.entity = n.entity and i.node_id = n.source_id
-        where i.entity = 'guest'
-    """)
-    warehouse.execute(f"create or replace table identity.shared_values ({_TABLES['shared_values']})")
-    warehouse.execute("""
-        insert into identity.shared_values
-        select kind, value, nodes from temp.identity_value_sizes where is_shared order by kind, value
+        select * from temp.identity_retired except select * from identity.nodes where is_retired
     """)
 
 
@@ -504,6 +466,8 @@ def _figures(warehouse: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     """What is worth showing about the result; no personal values."""
     row = warehouse.execute("""
         select
+            (select mode from identity.run), (select coalesce(reason, '') from identity.run),
+            (select touched_nodes from identity.run),
             (select count(*) from identity.nodes), (select count(distinct customer_key) from identity.nodes),
             (select count(*) from identity.nodes where is_tombstone),
             (select count(*) from identity.shared_values),
@@ -512,6 +476,9 @@ def _figures(warehouse: duckdb.DuckDBPyConnection) -> dict[str, Any]:
             (select count(*) from identity.overrides where outcome != 'applied')
     """).fetchone()
     names = (
+        "mode",
+        "why",
+        "touched_nodes",
         "nodes",
         "customers",
         "tombstones",
