@@ -263,22 +263,35 @@ class Case:
 CASES: Mapping[str, Case] = {
     "somebody who came": Case(
         [GUEST], [GUEST, account("C1", email="g@x.de")],
-        "where node_key is not null and row_hash in (select row_hash from temp.identity_came)", "where false",
+        "identity_wanted as select row_hash from temp.identity_came",
+        "identity_wanted as select row_hash from temp.identity_came where false",
     ),
     "somebody who is gone": Case(
-        TORN, TORN[1:], "select node_key from temp.identity_gone where node_key is not null",
-        "select node_key from temp.identity_gone where false",
+        TORN, TORN[1:], "where not is_retired and hash(node_key) in (select node_hash from temp.identity_gone)", "where false",
     ),
     "what is said no more": Case(
         TORN, [TORN[0], account("C2")], "delete from identity.seen where row_hash in",
         "delete from identity.seen where false and row_hash in",
     ),
+    "what else is said of somebody": Case(
+        [account("C1", email="g@x.de"), GUEST], [account("C1", email="g@x.de"), GUEST, order("O2", customer_id="C1")],
+        "and row_hash not in (select row_hash from temp.identity_came)", "and false",
+    ),
+    "what is said of those who are tied to somebody": Case(
+        [account("C1", email="g@x.de"), GUEST], [account("C1", email="g@x.de"), GUEST, order("O2", customer_id="C1")],
+        "where node_hash in (select hash(node_key) from temp.identity_subset", "where false and node_hash in (select hash(node_key) from temp.identity_subset",
+    ),
+    "a business that is not touched": Case(
+        [account(f"C{n}", account_type="b2b", **ACME) for n in range(5)],
+        [*(account(f"C{n}", account_type="b2b", **ACME) for n in range(5)), contact("K1", **ACME)],
+        "select s.company_value from identity.stated as s\n                where", "select s.company_value from identity.stated as s\n                where false and",
+    ),
     "whose account is no business any more": Case(
         [account("C1", account_type="b2b"), contact("K1", customer_id="C1", email="g@x.de"), GUEST],
         [account("C1", account_type="b2c"), contact("K1", customer_id="C1", email="g@x.de"), GUEST],
-        "select system, node_id from now where entity = 'account'\n            union\n"
+        "select system, node_id from temp.identity_described where entity = 'account'\n            union\n"
         "            select system, node_id from temp.identity_was where entity = 'account'",
-        "select system, node_id from now where false",
+        "select system, node_id from temp.identity_described where false",
     ),
     "whose company became a business": Case(
         [account("C1", **ACME), contact("K1", **ACME)], [account("C1", account_type="b2b", **ACME), contact("K1", **ACME)],
@@ -317,13 +330,13 @@ CASES: Mapping[str, Case] = {
     ),
     "an e-mail that came": Case(
         FAR, [*FAR[:2], account("C4", email="a@x.de")],
-        "select 'email', email_value from identity.seen where email_value is not null",
-        "select 'email', email_value from identity.seen where false and email_value is not null",
+        "select 'email', email_value from temp.identity_identified where email_value is not null",
+        "select 'email', email_value from temp.identity_identified where false and email_value is not null",
     ),
     "a phone that came": Case(
         FAR, [account("C1", phone=OTHER_PHONE), *FAR[1:]],
-        "select 'phone', phone_value from identity.seen where phone_value is not null",
-        "select 'phone', phone_value from identity.seen where false and phone_value is not null",
+        "select 'phone', phone_value from temp.identity_identified where phone_value is not null",
+        "select 'phone', phone_value from temp.identity_identified where false and phone_value is not null",
     ),
     "a company that came": Case(
         [account("C1", account_type="b2b", **ACME), account("C2", account_type="b2b"), contact("K1", customer_id="C2")],
@@ -331,8 +344,8 @@ CASES: Mapping[str, Case] = {
             account("C1", account_type="b2b", **ACME), account("C2", account_type="b2b"),
             contact("K1", customer_id="C2", **ACME),
         ],
-        "select 'company', company_value from identity.seen_nodes where company_value is not null",
-        "select 'company', company_value from identity.seen_nodes where false and company_value is not null",
+        "select 'company', company_value from temp.identity_current where company_value is not null",
+        "select 'company', company_value from temp.identity_current where false and company_value is not null",
     ),
     "how many have what too many have": Case(
         MANY, [*MANY, account("C9", phone=PHONE)],
@@ -361,22 +374,21 @@ CASES: Mapping[str, Case] = {
     "the account that a contact names now": Case(
         [account("C1"), contact("K1", customer_id="C1"), contact("K2")],
         [account("C1"), contact("K1", customer_id="C1"), contact("K2", customer_id="C1")],
-        "select md5(system || '|account|' || account_id) from identity.seen_nodes\n            where",
-        "select md5(system || '|account|' || account_id) from identity.seen_nodes\n            where false and",
+        "select md5(system || '|account|' || account_id) from temp.identity_current\n            where",
+        "select md5(system || '|account|' || account_id) from temp.identity_current\n            where false and",
     ),
     "those behind who was left": Case(
         [*FAR, MIDDLE], [*FAR, account("C2")],
-        "select c.node_key from identity.components as c semi join grown on", "select c.node_key from identity.components as c semi join grown on false and",
+        "select s.node_key from standing as s semi join grown on", "select s.node_key from standing as s semi join grown on false and",
     ),
     "a customer whose oldest is another": Case(
         [*FAR, MIDDLE], [*FAR, MIDDLE, order("O1", "2020-01-01", customer_id="C4")],
-        "select c.node_key from identity.components as c semi join grown on", "select c.node_key from identity.components as c semi join grown on false and",
+        "select s.node_key from standing as s semi join grown on", "select s.node_key from standing as s semi join grown on false and",
     ),
     "who was on the other side of a decision": Case(
         [*TORN, decided("C1", "C2", is_same=False), account("C3", phone=PHONE)],
         [*TORN, decided("C1", "C2", is_same=False), account("C3", email="a@x.de")],
-        "inner join temp.identity_nodes as k on c.component_no = k.node_no",
-        "inner join temp.identity_nodes as k on c.customer_no = k.node_no",
+        "where c.component_no != c.customer_no", "where false",
     ),
     "a guest whose address was corrected": Case(
         [GUEST], [GUEST, ("orders", {**GUEST[1], "email": "h@x.de", "updated_at": "2024-04-01"})],

@@ -86,7 +86,8 @@ def resolve(context: StepContext, reason: str | None) -> None:
         """
         create or replace table identity.run as
         select
-            ? as mode, cast(? as varchar) as reason, (select count(*) from identity.seen_nodes) as nodes,
+            ? as mode, cast(? as varchar) as reason,
+            (select count(*) from identity.nodes where not is_retired) as nodes,
             (select count(*) from temp.identity_subset) as touched_nodes, ? as version
         """,
         ["incremental" if reason is None else "full", reason, _version(policy)],
@@ -136,11 +137,12 @@ def _scratch(warehouse: duckdb.DuckDBPyConnection) -> Iterator[None]:
     finally:
         for name in _SCRATCH:
             warehouse.execute(f"drop table if exists temp.{name}")
+        warehouse.execute("drop view if exists temp.identity_current")
 
 
 def _forget_subset(warehouse: duckdb.DuckDBPyConnection) -> None:
     """Take the nodes that are resolved again out of the tables: what is left is what stays."""
-    for name in ("nodes", "node_addresses", "guests", "components"):
+    for name in ("nodes", "stated", "torn", "node_addresses", "guests"):
         warehouse.execute(f"delete from identity.{name} where node_key in (select node_key from temp.identity_subset)")
 
 
@@ -150,8 +152,7 @@ def _number_nodes(warehouse: duckdb.DuckDBPyConnection) -> None:
         create or replace temp table identity_nodes as
         select
             n.*, row_number() over (order by n.first_seen_at nulls last, n.system, n.entity, n.node_id) - 1 as node_no
-        from identity.seen_nodes as n
-        where n.node_key in (select node_key from temp.identity_subset)
+        from temp.identity_described as n
     """)
 
 
@@ -170,8 +171,11 @@ def _type_nodes(warehouse: duckdb.DuckDBPyConnection) -> None:
             n.stated_type,
             (select coalesce(a.stated_type, 'b2c') from temp.identity_nodes as a where a.node_no = n.account_no),
             case when n.company_value in (
-                select b.company_value from identity.seen_nodes as b
+                select b.company_value from temp.identity_nodes as b
                 where b.stated_type = 'b2b' and b.company_value is not null
+                union all
+                select s.company_value from identity.stated as s
+                where s.stated_type = 'b2b' and s.company_value is not null
             ) and n.entity = 'contact' then 'b2b' end,
             'b2c'
         )
@@ -186,15 +190,12 @@ def _link_values(warehouse: duckdb.DuckDBPyConnection, most: int) -> None:
     """
     warehouse.execute("""
         create or replace temp table identity_node_values as
-        with seen as (
-            select s.* from identity.seen as s semi join temp.identity_nodes as n on s.node_key = n.node_key
-        ),
-        carried as (
+        with carried as (
             select node_key, 'email' as kind, email_value as value, last_updated_at
-            from seen where email_value is not null
+            from temp.identity_identified where email_value is not null
             union all
             select node_key, 'phone', phone_value, last_updated_at
-            from seen where phone_value is not null
+            from temp.identity_identified where phone_value is not null
         ),
         latest as (
             select node_key, kind, value, max(last_updated_at) as last_seen_at
@@ -370,11 +371,20 @@ def _write(warehouse: duckdb.DuckDBPyConnection) -> None:
         inner join temp.identity_nodes as k on c.customer_no = k.node_no
     """)
     warehouse.execute("""
-        insert into identity.components
+        insert into identity.torn
         select n.node_key, k.node_key
         from temp.identity_nodes as n
         inner join temp.identity_customers as c on n.node_no = c.node_no
         inner join temp.identity_nodes as k on c.component_no = k.node_no
+        where c.component_no != c.customer_no
+    """)
+    warehouse.execute("""
+        insert into identity.stated
+        select node_key, is_personal_id, account_id, stated_type, company_value
+        from temp.identity_nodes
+        where
+            account_id is not null or stated_type is not null or company_value is not null
+            or is_personal_id != (entity = 'guest')
     """)
     warehouse.execute("""
         insert into identity.node_addresses
@@ -388,7 +398,7 @@ def _write(warehouse: duckdb.DuckDBPyConnection) -> None:
     warehouse.execute("""
         insert into identity.guests
         select distinct s.system, coalesce(s.email, ''), coalesce(s.phone, ''), n.node_key, k.node_key
-        from identity.seen as s
+        from temp.identity_identified as s
         inner join temp.identity_nodes as n on s.node_key = n.node_key
         inner join temp.identity_customers as c on n.node_no = c.node_no
         inner join temp.identity_nodes as k on c.customer_no = k.node_no
@@ -434,12 +444,14 @@ def _retire(warehouse: duckdb.DuckDBPyConnection) -> None:
         retired as (
             select
                 o.node_key, o.system, o.entity, o.node_id, bool_or(o.is_personal_id) as is_personal_id,
-                arg_min(k.node_key, {age_of("k")}) filter (where k.node_key is not null) as customer_key,
+                arg_min(k.node_key, {age_of("k", "source_id")}) filter (where k.node_key is not null) as customer_key,
                 min(o.first_seen_at) as first_seen_at
             from keyed as o
             left join identity.nodes as n on o.new_node_key = n.node_key and not n.is_retired
-            left join identity.seen_nodes as k on n.customer_key = k.node_key
-            where o.node_key not in (select known.node_key from identity.seen_nodes as known)
+            left join identity.nodes as k on n.customer_key = k.node_key
+            where o.node_key not in (
+                select known.node_key from identity.nodes as known where not known.is_retired
+            )
             group by o.node_key, o.system, o.entity, o.node_id
         )
         select

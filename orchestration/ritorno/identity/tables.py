@@ -25,19 +25,14 @@ OUTPUTS: Mapping[str, str] = {
 }
 
 MEMORY: Mapping[str, str] = {
-    # every sighting, with what became of it; node_key is null for nobody's
-    "seen": """
-        row_hash ubigint, node_key varchar, system varchar, entity varchar, node_id varchar, is_personal_id boolean,
-        account_id varchar, email varchar, phone varchar, email_value varchar, phone_value varchar,
-        company_value varchar, account_type varchar, is_master boolean, is_live boolean, first_seen_at timestamp,
-        last_updated_at timestamp""",
-    # what the sightings say of each node
-    "seen_nodes": """
-        node_key varchar, system varchar, entity varchar, node_id varchar, is_personal_id boolean, account_id varchar,
-        stated_type varchar, company_value varchar, first_seen_at timestamp, last_updated_at timestamp,
-        is_tombstone boolean""",
-    # the oldest node of each node's connected component, before a `same_person = false` broke it apart
-    "components": "node_key varchar, component_key varchar",
+    # every sighting and whose it is, as hashes; node_hash is null for nobody's
+    "seen": "row_hash ubigint, node_hash ubigint",
+    # what sightings state of a node and identity.nodes doesn't say; nodes of which they state nothing, and whose id is
+    # personal only if they are guests, have no row
+    "stated": """
+        node_key varchar, is_personal_id boolean, account_id varchar, stated_type varchar, company_value varchar""",
+    # nodes that a `same_person = false` separated from the oldest node of their component
+    "torn": "node_key varchar, component_key varchar",
     # how the last run was: one row
     "run": "mode varchar, reason varchar, nodes bigint, touched_nodes bigint, version varchar",
 }
@@ -77,10 +72,10 @@ def source_id(entity: str, source_id: str, email: str, phone: str) -> str:
         end"""
 
 
-def age_of(node: str) -> str:
+def age_of(node: str, node_id: str) -> str:
     """SQL for what nodes are ordered by, the oldest first, to compare any two of them."""
     return (
         f"struct_pack(is_unseen := {node}.first_seen_at is null, "
         f"at := coalesce({node}.first_seen_at, timestamp '0001-01-01'), "
-        f"system := {node}.system, entity := {node}.entity, id := {node}.node_id)"
+        f"system := {node}.system, entity := {node}.entity, id := {node}.{node_id})"
     )

@@ -1,6 +1,6 @@
 """Which nodes a run resolves: those that changed since the last one, and all that they are or were tied to.
 
-The step compares what it reads with what it remembers (`identity.seen`), so it doesn't matter why a sighting is
+The step compares what it reads with hashes of what it read (`identity.seen`), so it doesn't matter why a sighting is
 another: a new order, a correction, a forgotten file, a day that has come. Touched are
 
 1. nodes of sightings that came or went; nodes that name one of these as their account, since they inherit its type;
@@ -30,19 +30,25 @@ SCRATCH = (
     "identity_hashes",
     "identity_gone",
     "identity_came",
+    "identity_wanted",
     "identity_companies",
+    "identity_identified",
     "identity_changed",
     "identity_was",
+    "identity_described",
     "identity_touched",
     "identity_values",
     "identity_overrides",
     "identity_subset",
 )
-"""Of these the rest of the step reads identity_values, identity_overrides and identity_subset."""
+"""Of these the rest of the step reads identity_identified, …_described, …_values, …_overrides and …_subset."""
 
 
 def find(warehouse: duckdb.DuckDBPyConnection, region: str, most: int, share: float, *, is_full: bool) -> bool:
-    """Read what is new, and write the keys of all nodes to be resolved to temp.identity_subset, gone ones too.
+    """Read what is new, and write what there is to know of all nodes to be resolved to temporary tables.
+
+    Their keys are in temp.identity_subset, those of nodes that are gone too; what sightings say of them in
+    temp.identity_identified, by node in temp.identity_described.
 
     Returns:
         False if more than `share` of what is remembered would be resolved again; never if `is_full`.
@@ -52,7 +58,7 @@ def find(warehouse: duckdb.DuckDBPyConnection, region: str, most: int, share: fl
     if not is_full and _too_many(warehouse, "temp.identity_gone", "identity.seen", share):
         return False
     _see(warehouse)
-    _describe_nodes(warehouse)
+    _compare_nodes(warehouse)
     _read_overrides(warehouse)
     if is_full:
         warehouse.execute("create or replace temp table identity_subset as from temp.identity_changed")
@@ -60,8 +66,21 @@ def find(warehouse: duckdb.DuckDBPyConnection, region: str, most: int, share: fl
         return True
     _touch(warehouse)
     _reach(warehouse, most)
-    again = "(select c.node_key from identity.components as c inner join temp.identity_subset using (node_key))"
-    return not _too_many(warehouse, again, "identity.components", share)
+    live = "(select node_key from identity.nodes where not is_retired)"
+    if _too_many(warehouse, f"{live} semi join temp.identity_subset using (node_key)", live, share):
+        return False
+    _identify(
+        warehouse,
+        f"""
+        select row_hash from identity.seen
+        where node_hash in (select hash(node_key) from temp.identity_subset {_EXCEPT_CHANGED})
+        """,
+    )
+    _describe(warehouse, f"select node_key from temp.identity_subset {_EXCEPT_CHANGED}")
+    return True
+
+
+_EXCEPT_CHANGED = "where node_key not in (select node_key from temp.identity_changed)"
 
 
 def _too_many(warehouse: duckdb.DuckDBPyConnection, some: str, every: str, share: float) -> bool:
@@ -124,7 +143,7 @@ def _compare(warehouse: duckdb.DuckDBPyConnection) -> None:
     """)
     warehouse.execute("""
         create or replace temp table identity_gone as
-        select seen.row_hash, seen.node_key
+        select seen.row_hash, seen.node_hash
         from identity.seen anti join temp.identity_hashes as h on seen.row_hash = h.row_hash
     """)
     warehouse.execute("""
@@ -134,23 +153,63 @@ def _compare(warehouse: duckdb.DuckDBPyConnection) -> None:
 
 
 def _see(warehouse: duckdb.DuckDBPyConnection) -> None:
-    """Bring identity.seen up to date: sightings with normalised values and a node's key.
+    """Bring identity.seen up to date, and identify all sightings of each node of which one came or went."""
+    warehouse.execute("create or replace temp table identity_companies (raw_value varchar, value varchar)")
+    warehouse.execute("""
+        create or replace temp table identity_identified (
+            row_hash ubigint, node_key varchar, system varchar, entity varchar, node_id varchar,
+            is_personal_id boolean, account_id varchar, email varchar, phone varchar, email_value varchar,
+            phone_value varchar, company_value varchar, account_type varchar, is_master boolean, is_live boolean,
+            first_seen_at timestamp, last_updated_at timestamp
+        )
+    """)
+    _identify(warehouse, "select row_hash from temp.identity_came")
+    warehouse.execute("delete from identity.seen where row_hash in (select row_hash from temp.identity_gone)")
+    warehouse.execute("insert into identity.seen select row_hash, hash(node_key) from temp.identity_identified")
+    warehouse.execute("""
+        insert into identity.seen
+        select row_hash, null from temp.identity_came
+        where row_hash not in (select row_hash from temp.identity_identified)
+    """)
+    warehouse.execute("""
+        create or replace temp table identity_changed as
+        select node_key from temp.identity_identified
+        union
+        select node_key from identity.nodes
+        where not is_retired and hash(node_key) in (select node_hash from temp.identity_gone)
+    """)
+    _identify(
+        warehouse,
+        """
+        select row_hash from identity.seen
+        where
+            node_hash in (select hash(node_key) from temp.identity_changed)
+            and row_hash not in (select row_hash from temp.identity_came)
+        """,
+    )
+
+
+def _identify(warehouse: duckdb.DuckDBPyConnection, wanted: str) -> None:
+    """Add sightings to temp.identity_identified, with normalised values and a node's key.
 
     A sighting without any identifier is nobody's.
     """
-    warehouse.execute("delete from identity.seen where row_hash in (select row_hash from temp.identity_gone)")
-    came = """
+    warehouse.execute(f"create or replace temp table identity_wanted as {wanted}")
+    sightings = """
         select s.*, hash(hash(s)) as row_hash
         from intermediate.int_identity__sightings as s
-        where hash(hash(s)) in (select row_hash from temp.identity_came)
+        where hash(hash(s)) in (select row_hash from temp.identity_wanted)
     """
-    warehouse.execute("create or replace temp table identity_companies (raw_value varchar, value varchar)")
-    for batch in _batches(warehouse, f"select distinct company from ({came}) where company is not null", []):
+    new = f"""
+        select distinct company from ({sightings})
+        where company is not null and company not in (select raw_value from temp.identity_companies)
+    """
+    for batch in _batches(warehouse, new, []):
         with registered(warehouse, "normalised", _normalised(normalise.company, batch)):
             warehouse.execute("insert into temp.identity_companies select raw_value, value from normalised")
     warehouse.execute(f"""
-        insert into identity.seen
-        with came as ({came}),
+        insert into temp.identity_identified
+        with sightings as ({sightings}),
         identified as (
             select
                 s.row_hash, s.system, s.entity, {source_id("s.entity", "s.source_id", "e.value", "p.value")} as node_id,
@@ -160,30 +219,21 @@ def _see(warehouse: duckdb.DuckDBPyConnection) -> None:
                 case when lower(trim(s.account_type)) in ('b2b', 'b2c') then lower(trim(s.account_type)) end
                     as account_type,
                 s.is_master, s.is_live, s.first_seen_at, s.last_updated_at
-            from came as s
+            from sightings as s
             left join identity.addresses as e on e.kind = 'email' and s.email = e.raw_value
             left join identity.addresses as p on p.kind = 'phone' and s.phone = p.raw_value
             left join temp.identity_companies as c on s.company = c.raw_value
         )
         select row_hash, md5(system || '|' || entity || '|' || node_id) as node_key, * exclude (row_hash)
         from identified
-    """)
-    warehouse.execute("""
-        create or replace temp table identity_changed as
-        select node_key from temp.identity_gone where node_key is not null
-        union
-        select node_key from identity.seen
-        where node_key is not null and row_hash in (select row_hash from temp.identity_came)
+        where node_id is not null
     """)
 
 
-def _describe_nodes(warehouse: duckdb.DuckDBPyConnection) -> None:
-    """Bring identity.seen_nodes up to date: one row per node."""
-    changed = "node_key in (select node_key from temp.identity_changed)"
-    warehouse.execute(f"create or replace temp table identity_was as select * from identity.seen_nodes where {changed}")
-    warehouse.execute(f"delete from identity.seen_nodes where {changed}")
+def _describe(warehouse: duckdb.DuckDBPyConnection, keys: str) -> None:
+    """Add one row per node to temp.identity_described."""
     warehouse.execute(f"""
-        insert into identity.seen_nodes
+        insert into temp.identity_described
         select
             node_key, system, entity, node_id,
             bool_or(is_personal_id) as is_personal_id,
@@ -201,9 +251,40 @@ def _describe_nodes(warehouse: duckdb.DuckDBPyConnection) -> None:
                 when bool_or(is_master) then not bool_or(is_master and is_live)
                 else not bool_or(is_live)
             end as is_tombstone
-        from identity.seen
-        where {changed}
+        from temp.identity_identified
+        where node_key in ({keys})
         group by node_key, system, entity, node_id
+    """)
+
+
+def _compare_nodes(warehouse: duckdb.DuckDBPyConnection) -> None:
+    """What nodes of changed sightings are (temp.identity_described) and were (…_was), and all nodes (…_current)."""
+    remembered = """
+        select
+            n.node_key, n.system, n.entity, n.source_id as node_id,
+            coalesce(s.is_personal_id, n.entity = 'guest') as is_personal_id, s.account_id, s.stated_type,
+            s.company_value, n.first_seen_at
+        from identity.nodes as n
+        left join identity.stated as s on n.node_key = s.node_key
+        where not n.is_retired
+    """
+    warehouse.execute("""
+        create or replace temp table identity_described (
+            node_key varchar, system varchar, entity varchar, node_id varchar, is_personal_id boolean,
+            account_id varchar, stated_type varchar, company_value varchar, first_seen_at timestamp,
+            last_updated_at timestamp, is_tombstone boolean
+        )
+    """)
+    _describe(warehouse, "select node_key from temp.identity_changed")
+    warehouse.execute(f"""
+        create or replace temp table identity_was as
+        {remembered} and n.node_key in (select node_key from temp.identity_changed)
+    """)
+    warehouse.execute(f"""
+        create or replace temp view identity_current as
+        {remembered} and n.node_key not in (select node_key from temp.identity_changed)
+        union all
+        select * exclude (last_updated_at, is_tombstone) from temp.identity_described
     """)
 
 
@@ -211,23 +292,20 @@ def _touch(warehouse: duckdb.DuckDBPyConnection) -> None:
     """1. above, as temp.identity_touched."""
     warehouse.execute("""
         create or replace temp table identity_touched as
-        with now as (
-            select n.* from identity.seen_nodes as n semi join temp.identity_changed as c on n.node_key = c.node_key
-        ),
-        accounts as (
-            select system, node_id from now where entity = 'account'
+        with accounts as (
+            select system, node_id from temp.identity_described where entity = 'account'
             union
             select system, node_id from temp.identity_was where entity = 'account'
         ),
         companies as (
-            select company_value from now where stated_type = 'b2b'
+            select company_value from temp.identity_described where stated_type = 'b2b'
             except
             select company_value from temp.identity_was where stated_type = 'b2b'
         ),
         former_companies as (
             select company_value from temp.identity_was where stated_type = 'b2b'
             except
-            select company_value from now where stated_type = 'b2b'
+            select company_value from temp.identity_described where stated_type = 'b2b'
         ),
         numbers as (
             select raw_value as text from temp.identity_addresses where kind = 'phone' and value is not null
@@ -237,13 +315,13 @@ def _touch(warehouse: duckdb.DuckDBPyConnection) -> None:
         select node_key from temp.identity_changed
         union
         select n.node_key
-        from identity.seen_nodes as n inner join accounts as a on n.system = a.system and n.account_id = a.node_id
+        from temp.identity_current as n inner join accounts as a on n.system = a.system and n.account_id = a.node_id
         union
         select n.node_key
-        from identity.seen_nodes as n
+        from temp.identity_current as n
         where n.company_value in (from companies) or n.company_value in (from former_companies)
         union
-        select n.node_key from identity.seen_nodes as n where n.node_id in (from numbers)
+        select n.node_key from temp.identity_current as n where n.node_id in (from numbers)
     """)
 
 
@@ -254,11 +332,11 @@ def _reach(warehouse: duckdb.DuckDBPyConnection, most: int) -> None:
         create or replace temp table identity_values as
         select kind, value from identity.node_addresses where {touched}
         union
-        select 'email', email_value from identity.seen where email_value is not null and {touched}
+        select 'email', email_value from temp.identity_identified where email_value is not null and {touched}
         union
-        select 'phone', phone_value from identity.seen where phone_value is not null and {touched}
+        select 'phone', phone_value from temp.identity_identified where phone_value is not null and {touched}
         union
-        select 'company', company_value from identity.seen_nodes where company_value is not null and {touched}
+        select 'company', company_value from temp.identity_current where company_value is not null and {touched}
     """)
     warehouse.execute(
         f"""
@@ -282,16 +360,21 @@ def _reach(warehouse: duckdb.DuckDBPyConnection, most: int) -> None:
             union
             select node_key from decided where node_key is not null
             union
-            select md5(system || '|account|' || account_id) from identity.seen_nodes
+            select md5(system || '|account|' || account_id) from temp.identity_current
             where account_id is not null and {touched}
         ),
+        standing as (
+            select n.node_key, coalesce(t.component_key, n.customer_key) as component_key
+            from identity.nodes as n
+            left join identity.torn as t on n.node_key = t.node_key
+            where not n.is_retired
+        ),
         grown as (
-            select distinct c.component_key
-            from identity.components as c semi join roots on c.node_key = roots.node_key
+            select distinct s.component_key from standing as s semi join roots on s.node_key = roots.node_key
         )
         select node_key from roots
         union
-        select c.node_key from identity.components as c semi join grown on c.component_key = grown.component_key
+        select s.node_key from standing as s semi join grown on s.component_key = grown.component_key
         """,
         [most],
     )
@@ -314,20 +397,22 @@ def _read_overrides(warehouse: duckdb.DuckDBPyConnection) -> None:
             select distinct system, unnest([left_id, right_id]) as id from overrides
         ),
         named as (
-            select w.system, w.id, n.node_key, 0 as way, {age_of("n")} as age
-            from wanted as w inner join identity.seen_nodes as n on w.id = n.node_key
+            select w.system, w.id, n.node_key, 0 as way, {age_of("n", "node_id")} as age
+            from wanted as w inner join temp.identity_current as n on w.id = n.node_key
             union all
             select
                 w.system, w.id, n.node_key,
                 case when w.system = n.system then 1 else 100 end
                 + list_position(['account', 'contact', 'member', 'subscriber'], n.entity),
-                {age_of("n")}
+                {age_of("n", "node_id")}
             from wanted as w
-            inner join identity.seen_nodes as n on w.id = n.node_id and not n.is_personal_id
+            inner join temp.identity_current as n on w.id = n.node_id and not n.is_personal_id
             union all
-            select w.system, w.id, n.node_key, case when w.system = n.system then 50 else 150 end, {age_of("n")}
+            select
+                w.system, w.id, n.node_key, case when w.system = n.system then 50 else 150 end,
+                {age_of("n", "node_id")}
             from wanted as w
-            inner join identity.seen_nodes as n
+            inner join temp.identity_current as n
                 on split_part(w.id, ':', 1) = n.entity and w.id = n.entity || ':' || n.node_id
         ),
         resolved as (
