@@ -18,6 +18,7 @@ from ritorno import comparison, incremental, landing, steps
 from ritorno.dbt import DbtProject, environment, stages
 from ritorno.engines import Engine, Table, make_engine
 from ritorno.home import Home
+from ritorno.identity.tables import MEMORY, OUTPUTS
 from ritorno.incremental import HeavyTier
 from ritorno.landing import Source
 from ritorno.policy import load_policy
@@ -32,6 +33,8 @@ ALWAYS = {"incremental": "always", "quarantine_limit": 0.9}
 KILLED_AFTER = "int_customers__order_days"
 PARALLEL = "-c force_parallel_mode=on -c parallel_setup_cost=0 -c min_parallel_table_scan_size=0"
 """A small table is read by several workers too, as a large one would be."""
+
+PEOPLE: list[Table] = [("identity", name) for name in (*OUTPUTS, *MEMORY) if name != "run"]
 
 
 @pytest.fixture
@@ -195,14 +198,17 @@ def test_days_of_a_shop_and_a_kill_in_the_middle_leave_what_a_full_build_makes(
     assert shop.decision(incremental.SUBSCRIPTIONS) == ("incremental", None)
     tables = [*shop.front, *shop.heavy, *shop.subscriptions]
     shop.fetched(tables)
+    tables += PEOPLE
     with duckdb.connect(str(shop.home.warehouse)) as con:
+        assert "identity incremental: " in str(incremental.identity_sentence(con))
         con.execute("create schema incrementally")
         for schema, name in tables:
             con.execute(f"create table incrementally.{name} as from {schema}.{name}")
 
     assert shop.build(END, "whole", full=True).reason == "asked for (--full)"
-    shop.fetched(tables)
+    shop.fetched(sorted({*tables} - {*PEOPLE}))
     with duckdb.connect(str(shop.home.warehouse)) as con:
+        assert incremental.identity_sentence(con) == "identity resolved in full: asked for (--full)"
 
         def differing() -> list[str]:
             return [
