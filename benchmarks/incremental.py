@@ -1,13 +1,15 @@
 """A day's refresh against a full one. On demand: .venv/bin/python -m benchmarks.incremental [orders] [home].
 
-Lands the plain shop of benchmarks.marts and builds everything up to the end of the heavy tier; lands one more day
-(0.1 % of the orders new, and refunds of old ones), builds that incrementally, and once more in full. Prints seconds by
+Lands the plain shop of benchmarks.marts and builds everything, all models and Python steps; lands one more day (0.1 %
+of the orders new, and refunds of old ones), builds that as a refresh would, and once more in full. Prints seconds by
 model: of CPU, on PostgreSQL (RITORNO_POSTGRES_URL) the server's and ours, or of wall clock if the server is on another
 machine. One model at a time, so that each is told its own. On the embedded engine also the seconds in DuckDB and in
-Python steps alone, without what dbt does around its SQL, which doesn't grow with the shop.
+Python steps alone, without what dbt does around its SQL, which doesn't grow with the shop. Sums and what share of a
+full build a day takes: up to the end of what is recomputed for touched keys, and of everything. dbt's tests, checks,
+publishing and audiences aren't in it.
 
-`subscriptions` before the number: so many subscriptions with a log of ten events each, up to their marts; on the day
-one in thirty is renewed, and what is dated for it comes.
+`subscriptions` before the number: so many subscriptions with a log of ten events each; on the day one in thirty is
+renewed, and what is dated for it comes.
 """
 
 from __future__ import annotations
@@ -17,10 +19,10 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 from rich.console import Console
@@ -37,6 +39,14 @@ ENDS = {
     ],
 }  # fmt: skip
 NEXT = AS_OF + timedelta(days=1)
+SENT = "(landed tables sent)"
+
+
+class Used(NamedTuple):
+    """Seconds that a model or step took, and those of them in SQL or in the step itself."""
+
+    all: float = 0.0
+    in_sql: float = 0.0
 
 
 def write_day(raw: Path, orders: int) -> None:
@@ -175,12 +185,16 @@ def main(orders: int, root: Path, kind: str = "orders") -> None:
             if (raw / f"{name}.parquet").exists():
                 (raw / f"{name}.parquet").rename(raw / name / "all.parquet")
     manifest = DbtProject(home, policy.overrides, engine).manifest()
-    wanted = closure(manifest, {f"model.ritorno.{end}" for end in ENDS[kind]})
+    until = closure(manifest, {f"model.ritorno.{end}" for end in ENDS[kind]})
     plan = stages(manifest)
     is_heavy = incremental.is_of_subscriptions if kind == "subscriptions" else incremental.is_heavy
-    heavy = [node["name"] for node in manifest["nodes"].values() if is_heavy(node)]
+    heavy = {node["name"] for node in manifest["nodes"].values() if is_heavy(node)}
+    before = {node["name"] for unique_id, node in manifest["nodes"].items() if unique_id in until}
+    for name in (step.name for step in steps.STEPS if f"step.{step.name}" in until):
+        before |= {f"step {name}", f"(fetched for {name})", f"(sent by {name})"}
+    before.add(SENT)
 
-    sending: dict[str, float] = {}
+    sending: dict[str, Used] = {}
 
     def land(run_id: str) -> None:
         with duckdb.connect(str(home.warehouse), config={"memory_limit": "3GB", "threads": 2}) as con:
@@ -193,7 +207,7 @@ def main(orders: int, root: Path, kind: str = "orders") -> None:
             ).fetchall()
             start = clock()
             engine.send(con, [*landed, *(table for step in steps.STEPS for table in step.tables)], home.tmp)
-            sending[run_id] = clock() - start
+            sending[run_id] = Used(clock() - start)
 
     postmaster = _postmaster(engine.server) if isinstance(engine, Postgres) else 0
 
@@ -214,66 +228,75 @@ def main(orders: int, root: Path, kind: str = "orders") -> None:
 
     DuckDBCursorWrapper.execute = timed
 
-    def build(run_id: str, day: date, *, full: bool) -> dict[str, float]:
-        in_sql[0] = 0.0
+    def build(run_id: str, day: date, *, full: bool) -> dict[str, Used]:
         project, seconds = DbtProject(home, policy.overrides, engine, full), {}
         assert project.parsed is not None
         for stage in plan.dbt:
-            ids = [unique_id for unique_id in stage.nodes if unique_id in wanted]
-            if not ids:
-                continue
-            last = [clock()]
+            last = Used(clock(), in_sql[0])
 
-            def note(event: Mapping[str, object], last: list[float] = last) -> None:
-                now = clock()
-                seconds[str(event["data"]["node_info"]["node_name"])] = now - last[0]  # type: ignore[index]
-                last[0] = now
+            def note(event: Mapping[str, object]) -> None:
+                nonlocal last
+                now = Used(clock(), in_sql[0])
+                name = str(event["data"]["node_info"]["node_name"])  # type: ignore[index]
+                seconds[name] = Used(now.all - last.all, now.in_sql - last.in_sql)
+                last = now
 
-            project.build(ids, as_of=day, run_id=run_id, on_event=note).raise_for_failures()
+            project.build(list(stage.nodes), as_of=day, run_id=run_id, on_event=note).raise_for_failures()
             for step in plan.steps.get(stage.number, ()):
-                if f"step.{step.name}" in wanted:
-                    with duckdb.connect(str(home.warehouse), config={"memory_limit": "3GB", "threads": 2}) as con:
-                        con.execute("set timezone = 'UTC'")
-                        reads = set(step.reads(manifest))
-                        nodes = [node for node in manifest["nodes"].values() if node["name"] in reads]
-                        start = clock()
-                        engine.fetch(con, [(node["schema"], node["alias"]) for node in nodes], home.tmp)
-                        fetched = clock()
-                        step.run(StepContext(con, policy.values, day, home, manifest, run_id))
-                        done = clock()
-                        engine.send(con, step.tables, home.tmp)
-                        seconds[f"step {step.name}"] = done - fetched
-                        in_sql[0] += done - fetched
-                        if engine.name != "duckdb":
-                            seconds[f"(fetched for {step.name})"] = fetched - start
-                            seconds[f"(sent by {step.name})"] = clock() - done
+                with duckdb.connect(str(home.warehouse), config={"memory_limit": "3GB", "threads": 2}) as con:
+                    con.execute("set timezone = 'UTC'")
+                    reads = set(step.reads(manifest))
+                    nodes = [node for node in manifest["nodes"].values() if node["name"] in reads]
+                    start = clock()
+                    engine.fetch(con, [(node["schema"], node["alias"]) for node in nodes], home.tmp)
+                    fetched = clock()
+                    step.run(StepContext(con, policy.values, day, home, manifest, run_id))
+                    done = clock()
+                    engine.send(con, step.tables, home.tmp)
+                    seconds[f"step {step.name}"] = Used(done - fetched, done - fetched)
+                    if engine.name != "duckdb":
+                        seconds[f"(fetched for {step.name})"] = Used(fetched - start)
+                        seconds[f"(sent by {step.name})"] = Used(clock() - done)
         return seconds
 
     land("first")
     build("first", AS_OF, full=True)
     (write_renewals if kind == "subscriptions" else write_day)(raw, orders)
     land("second")
-    day = {"(landed tables sent)": sending["second"], **build("day", NEXT, full=False)}
-    day_in_sql = in_sql[0]
+    day = {SENT: sending["second"], **build("day", NEXT, full=False)}
     with duckdb.connect(str(home.warehouse)) as con:
         decision = incremental.SUBSCRIPTIONS if kind == "subscriptions" else incremental.RUN
         engine.fetch(con, [("intermediate", decision)], home.tmp)
         tier = incremental.heavy_tier(con)
-        sentence = incremental.subscription_sentence(con) if kind == "subscriptions" else tier and tier.sentence
-    whole = {"(landed tables sent)": sending["first"], **build("whole", NEXT, full=True)}
+        sentence = incremental.tier_sentence(con, decision) if kind == "subscriptions" else tier and tier.sentence
+    whole = {SENT: sending["first"], **build("whole", NEXT, full=True)}
 
     table = Table(title=f"{orders:,} {kind} on {engine.name} · {sentence}")
-    for column in ("model", "full, s", "a day, s"):
+    for column in ("model", "full, s", "a day, s", "share"):
         table.add_column(column, justify="left" if column == "model" else "right")
-    for name in sorted(whole, key=lambda one: (one not in heavy, -whole[one])):
-        if max(whole[name], day.get(name, 0)) >= 0.1:
-            table.add_row(("* " if name in heavy else "") + name, f"{whole[name]:.2f}", f"{day.get(name, 0):.2f}")
-    for title, chosen in (("the heavy tier (*)", heavy), ("all up to here", list(whole))):
-        table.add_row(
-            title, f"{sum(whole[n] for n in chosen):.1f}", f"{sum(day.get(n, 0) for n in chosen):.1f}", style="bold"
-        )
-    if engine.name == "duckdb":
-        table.add_row("of it in SQL and steps", f"{in_sql[0]:.1f}", f"{day_in_sql:.1f}", style="bold")
+
+    def row(title: str, full: float, on_a_day: float, style: str | None = None) -> None:
+        share = f"{on_a_day / full:.0%}" if style and full else ""
+        table.add_row(title, f"{full:.2f}", f"{on_a_day:.2f}", share, style=style)
+
+    def sums(title: str, chosen: Collection[str]) -> None:
+        row(title, sum(whole[n].all for n in chosen), sum(day.get(n, Used()).all for n in chosen), "bold")
+        if engine.name == "duckdb":
+            used = [[times.get(n, Used()).in_sql for n in chosen] for times in (whole, day)]
+            row("  of it in SQL and steps", sum(used[0]), sum(used[1]), "bold")
+
+    # those that are kept from day to day by what they cost in full, the others by what they cost every day
+    shown = [name for name in whole if max(whole[name].all, day.get(name, Used()).all) >= 0.1]
+    for name in sorted(shown, key=lambda one: (one not in heavy, -whole[one].all)):
+        if name in before:
+            row(("* " if name in heavy else "") + name, whole[name].all, day.get(name, Used()).all)
+    sums("the heavy tier (*)", heavy)
+    sums("all up to here", [name for name in whole if name in before])
+    for name in sorted(shown, key=lambda one: -day.get(one, Used()).all):
+        if name not in before:
+            row(name, whole[name].all, day.get(name, Used()).all)
+    sums("all after it", [name for name in whole if name not in before])
+    sums("everything", list(whole))
     Console(width=110).print(table)
 
 
