@@ -56,11 +56,17 @@
 {% macro tier_mode(decision) -%}
 {%- set mode = run_mode(decision) -%}
 {%- if mode is not none -%}{{ return(mode) }}{%- endif -%}
-{%- set done = left_behind(
-    'int_changes__subscription_done' if decision.startswith('int_changes__subscription') else 'int_changes__done'
-) -%}
+{%- set done = left_behind(done_of(decision)) -%}
 {%- if done is not none -%}{%- do adapter.drop_relation(done) -%}{%- endif -%}
 {{- return('full') -}}
+{%- endmacro %}
+
+{#- The model that is written last of all that a decision is about. -#}
+{% macro done_of(decision) -%}
+{%- for family in ['subscription', 'lifecycle'] if decision.startswith('int_changes__' ~ family) -%}
+{{- return('int_changes__' ~ family ~ '_done') -}}
+{%- endfor -%}
+{{- return('int_changes__done') -}}
 {%- endmacro %}
 
 {#- What this run's int_changes__front or int_changes__run says; none outside a run. -#}

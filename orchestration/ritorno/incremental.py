@@ -25,8 +25,11 @@ FRONT = "int_changes__front"
 """The model that says how what comes before the heavy tier is built."""
 SUBSCRIPTIONS = "int_changes__subscription_run"
 """The model that says how the subscription tier is built."""
-FINISHED = ("int_changes__done", "int_changes__subscription_done")
+LIFECYCLE = "int_changes__lifecycle_run"
+"""The model that says how lifecycles are built."""
+FINISHED = ("int_changes__done", "int_changes__subscription_done", "int_changes__lifecycle_done")
 """The models that stand for the last finished run of each; without them the next run builds everything in full."""
+_TIERS = {SUBSCRIPTIONS: ("subscription tier", "subscriptions"), LIFECYCLE: ("lifecycles", "customers")}
 _VERSIONS = ("ritorno", "dbt-core", "dbt-duckdb", "dbt-postgres", "duckdb")
 
 
@@ -96,20 +99,19 @@ def identity_sentence(warehouse: duckdb.DuckDBPyConnection) -> str | None:
     return f"identity incremental: {touched:,} of {nodes:,} nodes touched"
 
 
-def subscription_sentence(warehouse: duckdb.DuckDBPyConnection) -> str | None:
-    """For people: how the warehouse's last run built the subscription tier; None if that is what the policy says."""
+def tier_sentence(warehouse: duckdb.DuckDBPyConnection, decision: str) -> str | None:
+    """For people: how the warehouse's last run built the subscription tier or lifecycles, if it got there."""
+    tier, unit = _TIERS[decision]
     try:
-        row = warehouse.execute(
-            f"select mode, reason, subscriptions, touched_subscriptions from intermediate.{SUBSCRIPTIONS}"
-        ).fetchone()
+        row = warehouse.execute(f"select mode, reason, {unit}, touched_{unit} from intermediate.{decision}").fetchone()
     except duckdb.CatalogException:
         return None
     if row is None:
         return None
-    mode, reason, subscriptions, touched = row
+    mode, reason, all_of_them, touched = row
     if mode == "full":
-        return f"subscription tier built in full: {reason}"
-    return f"subscription tier incremental: {touched:,} of {subscriptions:,} subscriptions touched"
+        return f"{tier} built in full: {reason}"
+    return f"{tier} incremental: {touched:,} of {all_of_them:,} {unit} touched"
 
 
 def heavy_tier_of(home: Home) -> HeavyTier | None:
@@ -171,7 +173,12 @@ def is_front(node: Mapping[str, Any]) -> bool:
 
 def is_of_subscriptions(node: Mapping[str, Any]) -> bool:
     """Whether a model is one of the subscription tier, canonical subscriptions and their events included."""
-    return is_kept(node) and not (is_heavy(node) or is_front(node))
+    return is_kept(node) and not (is_heavy(node) or is_front(node) or is_of_lifecycle(node))
+
+
+def is_of_lifecycle(node: Mapping[str, Any]) -> bool:
+    """Whether a model is one of the lifecycle's two tables."""
+    return is_kept(node) and decision_of(node) == LIFECYCLE
 
 
 def decision_of(node: Mapping[str, Any]) -> str:

@@ -46,6 +46,7 @@ READ_IN_THE_HOME = frozenset(
         incremental.RUN,
         incremental.FRONT,
         incremental.SUBSCRIPTIONS,
+        incremental.LIFECYCLE,
         QUARANTINE,
         "int_quality__row_statuses",
         "int_canonical__customers",
@@ -239,8 +240,9 @@ def build(run: Run, stage: Stage, unique_ids: Sequence[str], manifest: Manifest)
         counts.update(models=len(row_counts), tests=len(set(unique_ids) & set(stage.tests)))
         if any(nodes[unique_id]["name"] == incremental.RUN for unique_id in row_counts):
             _tell_heavy_tier(run, stage)
-        if any(nodes[unique_id]["name"] == incremental.SUBSCRIPTIONS for unique_id in row_counts):
-            _tell_subscription_tier(run, stage)
+        for decision in (incremental.SUBSCRIPTIONS, incremental.LIFECYCLE):
+            if any(nodes[unique_id]["name"] == decision for unique_id in row_counts):
+                _tell_tier(run, stage, decision)
         if any(nodes[unique_id]["name"] == QUARANTINE for unique_id in row_counts):
             with warehouse(run) as con:  # also when a check stops the run: that is when one wants to look
                 landing.export_quarantine(con, run.home)
@@ -266,9 +268,9 @@ def _tell_heavy_tier(run: Run, stage: Stage) -> None:
             run.note(f"heavy tier {run.heavy_tier.sentence}")
 
 
-def _tell_subscription_tier(run: Run, stage: Stage) -> None:
+def _tell_tier(run: Run, stage: Stage, decision: str) -> None:
     with warehouse(run) as con:
-        sentence = incremental.subscription_sentence(con)
+        sentence = incremental.tier_sentence(con, decision)
     if sentence is not None:
         run.detail(stage.name, sentence)
         if "in full: policy: " not in sentence:

@@ -71,6 +71,7 @@ def test_plain_dbt_build_passes_on_an_empty_warehouse_with_every_unit_and_data_t
 SMALL = {
     "int_changes__before",  # one row
     "int_changes__subscription_front",  # one row
+    "int_changes__lifecycle_before",  # one row
     "int_care__tickets",  # beside the one row of the default target
     "int_quality__row_accounts",  # a system's entities
     "retention_rates",  # cuts and periods

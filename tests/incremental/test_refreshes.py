@@ -68,6 +68,9 @@ class Shop:
         self.subscriptions: list[Table] = [
             (node["schema"], node["name"]) for node in nodes if incremental.is_of_subscriptions(node)
         ]
+        self.lifecycle: list[Table] = [
+            (node["schema"], node["name"]) for node in nodes if incremental.is_of_lifecycle(node)
+        ]
 
     def land(self, *raw: Path) -> None:
         with duckdb.connect(str(self.home.warehouse)) as con:
@@ -196,7 +199,8 @@ def test_days_of_a_shop_and_a_kill_in_the_middle_leave_what_a_full_build_makes(
     assert 0 < tier.touched < tier.customers / 2
     assert shop.decision(incremental.FRONT) == ("incremental", None)
     assert shop.decision(incremental.SUBSCRIPTIONS) == ("incremental", None)
-    tables = [*shop.front, *shop.heavy, *shop.subscriptions]
+    assert shop.decision(incremental.LIFECYCLE) == ("incremental", None)
+    tables = [*shop.front, *shop.heavy, *shop.subscriptions, *shop.lifecycle]
     shop.fetched(tables)
     tables += PEOPLE
     with duckdb.connect(str(shop.home.warehouse)) as con:
@@ -217,13 +221,13 @@ def test_days_of_a_shop_and_a_kill_in_the_middle_leave_what_a_full_build_makes(
                 for difference in comparison.differences(con, [name], "incrementally", schema)
             ]
 
-        assert (len(shop.front), len(shop.heavy), len(shop.subscriptions)) == (6, 11, 15)
+        assert (len(shop.front), len(shop.heavy), len(shop.subscriptions), len(shop.lifecycle)) == (6, 11, 15, 2)
         assert differing() == []
         con.execute("update incrementally.order_items set net_revenue = net_revenue + 0.01 where quantity = 2")
         assert differing() == ["order_items"]
 
     # A table of the tier that is built by itself no longer stands where the fingerprints say.
-    by_hand: list[Table] = [("marts", "orders"), ("marts", "mrr_movements")]
+    by_hand: list[Table] = [("marts", "orders"), ("marts", "mrr_movements"), ("marts", "lifecycle_history")]
     ids = [f"model.ritorno.{name}" for _, name in by_hand]
     shop.projects[False].build(ids, as_of=END, run_id="by hand").raise_for_failures()
     with duckdb.connect(str(shop.home.warehouse)) as con:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ritorno.incremental import code_hash, is_front, is_heavy, is_of_subscriptions, policy_hash
+from ritorno.incremental import code_hash, is_front, is_heavy, is_of_lifecycle, is_of_subscriptions, policy_hash
 from ritorno.policy import load_policy
 from tests.support import Project
 from tests.support.project import AS_OF_SENTINEL
@@ -19,6 +19,7 @@ DIMENSIONS = frozenset({"int_identity__order_customers"})
 SUBSCRIPTIONS_KEPT = {
     f"int_changes__kept_{what}" for what in ("subscription_landed", "subscription_rows", "plans", "subscription_rates")
 }
+LIFECYCLE_KEPT = {"int_changes__kept_lifecycle_rows", "int_changes__kept_thresholds"}
 BEHIND_REFUNDS = {"int_refunds__classified"}
 
 
@@ -51,7 +52,8 @@ def _ancestors(models: Mapping[str, Mapping[str, Any]], name: str) -> set[str]:
 
 
 def test_what_is_kept_of_a_run_is_kept_after_every_table_that_it_stands_for(models: Any) -> None:
-    kept = {name for name in models if name.startswith("int_changes__kept")} - SUBSCRIPTIONS_KEPT
+    kept = {name for name in models if name.startswith("int_changes__kept")}
+    kept -= SUBSCRIPTIONS_KEPT | LIFECYCLE_KEPT
     assert len(kept) == 6
     for name in kept:
         assert _ancestors(models, name) >= _heavy(models) | _front(models) - {"int_changes__kept"}, name
@@ -190,3 +192,37 @@ def test_only_dates_that_are_reasons_to_touch_a_subscription_are_held_against_as
         "int_subscriptions__lives": 1,  # effective dates
         "int_subscriptions__steps": 1,
     }
+
+
+def _lifecycle(models: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    return {name for name, node in models.items() if is_of_lifecycle(node)}
+
+
+def test_lifecycles_are_built_after_the_decision_and_kept_after_their_tables(models: Any) -> None:
+    assert _lifecycle(models) == {"int_lifecycle__points", "lifecycle_history"}
+    for name in _lifecycle(models):
+        meta = models[name]["config"]["meta"]
+        assert {meta["touched_by"], meta["decided_by"], "int_changes__lifecycle_before"} <= _ancestors(models, name)
+    for name in LIFECYCLE_KEPT:
+        assert _ancestors(models, name) >= _lifecycle(models), name
+    # whom the heavy tier touched is known in the run that finishes it, and in no later one
+    done = _parents(models["int_changes__lifecycle_done"])
+    assert done == LIFECYCLE_KEPT | {"int_changes__lifecycle_run", "int_changes__done"}
+    assert "int_changes__customers" in _parents(models["int_changes__lifecycle_customers"])
+
+
+def test_what_lifecycles_read_is_a_reason_to_touch_one_and_only_their_ends_are_held_against_as_of(models: Any) -> None:
+    """A new input is one more reason: macros/incremental/lifecycle.sql, and a case in test_lifecycle.py."""
+    read = {parent for name in _lifecycle(models) for parent in _parents(models[name]) if "int_changes__" not in parent}
+    hashed = {
+        "lines": "int_lifecycle__lines", "live_spans": "int_subscriptions__live_spans",
+        "contacts": "int_lifecycle__contacts",
+    }  # fmt: skip
+    assert read - _lifecycle(models) == {*hashed.values(), "int_customers__order_days", "lifecycle_thresholds"}
+    assert "int_customers__order_days" in _heavy(models)
+    rows = models["int_changes__lifecycle_rows"]
+    assert _parents(rows) == set(hashed.values())
+    for cte in hashed:  # the whole row, not a list of columns in which one may be missing
+        assert f"hash(hash({cte}))" in rows["compiled_code"]
+    asked = {name: models[name]["compiled_code"].count(AS_OF_SENTINEL) for name in _lifecycle(models)}
+    assert asked == {"int_lifecycle__points": 0, "lifecycle_history": 2}

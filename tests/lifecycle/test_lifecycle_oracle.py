@@ -34,6 +34,7 @@ GIVEN = (
     "int_customers__first_category",
     "int_subscriptions__live_spans",
     "int_engagement__interaction_days",
+    "int_changes__lifecycle_run",
 )
 MODELS = ("lifecycle_history", "lifecycle_daily", "lifecycle_transitions", "lifecycle_thresholds")
 

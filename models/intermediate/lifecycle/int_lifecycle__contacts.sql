@@ -6,13 +6,16 @@ with lines as (
 
 ),
 
-points as (
+order_days as (
 
-    select
-        customer_key,
-        min(happened_on) as first_happened_on
-    from {{ ref('int_lifecycle__points') }}
-    group by customer_key
+    select * from {{ ref('int_customers__order_days') }}
+    where previous_order_date is null
+
+),
+
+live_spans as (
+
+    select * from {{ ref('int_subscriptions__live_spans') }}
 
 ),
 
@@ -22,15 +25,42 @@ interactions as (
 
 ),
 
+beginnings as (
+
+    select
+        customer_key,
+        order_date as began_on
+    from order_days
+    union all
+    select
+        customer_key,
+        live_from as began_on
+    from live_spans
+
+),
+
+bought as (
+
+    select
+        customer_key,
+        min(began_on) as bought_on
+    from beginnings
+    group by customer_key
+
+),
+
+-- a shop far to the west may see somebody on what is tomorrow here
 unbought as (
 
     select
         lines.customer_key,
         lines.first_seen_date,
-        points.first_happened_on as ended_on
+        bought.bought_on as ended_on
     from lines
-    left join points on lines.customer_key = points.customer_key
-    where points.first_happened_on is null or points.first_happened_on > lines.first_seen_date
+    left join bought on lines.customer_key = bought.customer_key
+    where
+        (bought.bought_on is null or bought.bought_on > lines.first_seen_date)
+        and lines.first_seen_date <= {{ as_of_date() }}
 
 ),
 

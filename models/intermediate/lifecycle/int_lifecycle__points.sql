@@ -1,3 +1,7 @@
+{{ config(
+    materialized='touched', unique_key='customer_key',
+    meta={'touched_by': 'int_changes__lifecycle_customers', 'decided_by': 'int_changes__lifecycle_run'}
+) }}
 {#- A customer's life as points: days on which something begins. From each point to the next one the customer is either
     live (a subscription runs) or silent since that point, with the threshold in force on that day. -#}
 {%- set is_personal = var('lifecycle_method') == 'personal' -%}
@@ -14,16 +18,19 @@
     {%- endif -%}
     {%- do at_risk_days.update({at: at_risk}) -%}
     {%- do lapsed_days.update({at: lapsed}) -%}
-{%- endfor -%}
+{%- endfor %}
+-- depends_on: {{ ref('int_changes__lifecycle_run') }}
 with order_days as (
 
     select * from {{ ref('int_customers__order_days') }}
+    {{ only_listed('customer_key', 'int_changes__lifecycle_customers') }}
 
 ),
 
 live_spans as (
 
     select * from {{ ref('int_subscriptions__live_spans') }}
+    {{ only_listed('customer_key', 'int_changes__lifecycle_customers') }}
 
 ),
 
@@ -69,7 +76,7 @@ happenings as (
         0 as is_order,
         -1 as live_change
     from live_spans
-    where live_to <= {{ as_of_date() }}
+    where live_to is not null
 
 ),
 

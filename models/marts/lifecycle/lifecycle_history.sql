@@ -1,12 +1,19 @@
+{{ config(
+    materialized='touched', unique_key='customer_key',
+    meta={'touched_by': 'int_changes__lifecycle_customers', 'decided_by': 'int_changes__lifecycle_run'}
+) }}
+
 with points as (
 
     select * from {{ ref('int_lifecycle__points') }}
+    {{ only_listed('customer_key', 'int_changes__lifecycle_customers') }}
 
 ),
 
 contacts as (
 
     select * from {{ ref('int_lifecycle__contacts') }}
+    {{ only_listed('customer_key', 'int_changes__lifecycle_customers') }}
 
 ),
 
