@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import sys
+import threading
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
@@ -443,25 +445,28 @@ def _refresh(
     send: bool = False,
     then_exit: bool = True,
 ) -> Outcome:
-    from ritorno import pipeline
-    from ritorno.home import Home
-    from ritorno.refresh import refresh as run_refresh
-    from ritorno.terminal import Terminal, print_outcome
+    from ritorno import helper
 
-    request = pipeline.make_request(
-        home=Home.at(home),
-        as_of=as_of,
-        raw=str(raw) if raw is not None else None,
-        sources=_pairs(sources or []),
-        overrides=vars,
-        forget=forget or [],
-        backdate=backdate,
-        accept_drift=accept_drift,
-        engine=engine,
-        full=full,
-    )
-    with Terminal() as terminal:
-        outcome = run_refresh(request, terminal, wait=wait, send=send)
+    with helper.started():  # they import while we do
+        from ritorno import pipeline
+        from ritorno.home import Home
+        from ritorno.refresh import refresh as run_refresh
+        from ritorno.terminal import Terminal, print_outcome
+
+        request = pipeline.make_request(
+            home=Home.at(home),
+            as_of=as_of,
+            raw=str(raw) if raw is not None else None,
+            sources=_pairs(sources or []),
+            overrides=vars,
+            forget=forget or [],
+            backdate=backdate,
+            accept_drift=accept_drift,
+            engine=engine,
+            full=full,
+        )
+        with Terminal() as terminal:
+            outcome = run_refresh(request, terminal, wait=wait, send=send)
     print_outcome(outcome)
     if then_exit:
         raise typer.Exit(outcome.exit_code)
@@ -503,6 +508,21 @@ def _end(message: str, exit_code: int) -> NoReturn:
     sys.exit(exit_code)
 
 
+def _leave(end: SystemExit) -> NoReturn:
+    """End the process without taking a million objects apart, which is a second after a refresh.
+
+    What was registered for the end runs; threads that somebody left at work are waited for, as always.
+    """
+    others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
+    is_the_program = getattr(sys.modules["__main__"], "main", None) is main and "dagster" in sys.modules
+    if is_the_program and isinstance(end.code, int | None) and all(thread.daemon for thread in others):
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(end.code or 0)
+    raise end
+
+
 def main() -> None:
     """The command line's entry: errors that a user can mend become one message and an exit code."""
     from ritorno.helper import collect_seldom
@@ -510,6 +530,8 @@ def main() -> None:
     collect_seldom()
     try:
         app()
+    except SystemExit as end:
+        _leave(end)
     except RitornoError as error:
         _end(str(error), error.exit_code)
     except KeyboardInterrupt:

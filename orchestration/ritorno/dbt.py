@@ -20,7 +20,7 @@ from datetime import date
 from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
@@ -29,7 +29,9 @@ from ritorno.engines import Engine, make_engine
 from ritorno.errors import CheckFailed, RitornoError, UnusableInput
 from ritorno.home import PROJECT_ROOT, Home
 from ritorno.policy import load_policy
-from ritorno.steps import STEPS, PythonStep
+
+if TYPE_CHECKING:
+    from ritorno.steps import PythonStep
 
 Manifest = Mapping[str, Any]
 """The content of manifest.json."""
@@ -104,7 +106,7 @@ class Stages:
     """Python steps by the dbt stage they come after."""
 
 
-def stage_of(manifest: Manifest, steps: Sequence[PythonStep] = STEPS) -> dict[str, int]:
+def stage_of(manifest: Manifest, steps: Sequence[PythonStep] | None = None) -> dict[str, int]:
     """The stage of every enabled node and source, and of every step as `step.<name>` (the dbt stage it comes after).
 
     A node comes after everything it reads. A model also waits for what its tests read, so that a test hangs on a
@@ -113,6 +115,7 @@ def stage_of(manifest: Manifest, steps: Sequence[PythonStep] = STEPS) -> dict[st
     Raises:
         UnusableInput: a step reads a model that isn't there, or a test waits for what its own model feeds.
     """
+    steps = _all_steps() if steps is None else steps
     producers = {output: step for step in steps for output in step.outputs}
     by_name = {node["name"]: unique_id for unique_id, node in manifest["nodes"].items() if _is_built(node)}
     known: dict[str, int] = dict.fromkeys(manifest["sources"], 0)
@@ -146,8 +149,9 @@ def stage_of(manifest: Manifest, steps: Sequence[PythonStep] = STEPS) -> dict[st
     return known
 
 
-def stages(manifest: Manifest, steps: Sequence[PythonStep] = STEPS) -> Stages:
+def stages(manifest: Manifest, steps: Sequence[PythonStep] | None = None) -> Stages:
     """The dbt stages and the Python steps between them."""
+    steps = _all_steps() if steps is None else steps
     numbers = stage_of(manifest, steps)
     last = max((number for key, number in numbers.items() if not key.startswith(("source.", "step."))), default=0)
 
@@ -165,7 +169,7 @@ def stages(manifest: Manifest, steps: Sequence[PythonStep] = STEPS) -> Stages:
     return Stages(found, after)
 
 
-def cross_stage_tests(manifest: Manifest, steps: Sequence[PythonStep] = STEPS) -> dict[str, list[str]]:
+def cross_stage_tests(manifest: Manifest, steps: Sequence[PythonStep] | None = None) -> dict[str, list[str]]:
     """dbt tests that hang on no single model of their stage, with what they read.
 
     Such a test is no asset check: Dagster could neither show nor block on it.
@@ -180,6 +184,12 @@ def cross_stage_tests(manifest: Manifest, steps: Sequence[PythonStep] = STEPS) -
             if parents and (len(home) != 1 or numbers[home[0]] != numbers[unique_id]):
                 found[node["name"]] = sorted(parents)
     return found
+
+
+def _all_steps() -> Sequence[PythonStep]:
+    from ritorno.steps import STEPS  # and with it scipy: the process that builds has no need of it
+
+    return STEPS
 
 
 def _attached_to(manifest: Manifest, node: Mapping[str, Any]) -> str | None:
@@ -288,10 +298,14 @@ class DbtProject:
         """manifest.json, parsed anew if the project changed since."""
         path = self.target / "manifest.json"
         with self._parse_lock():  # whoever parses writes the file in its place
-            stale = not path.exists() or self._cached_fingerprint() != self._fingerprint()
-            if stale and self._kept_parse() is None:
+            if not self.is_fresh and self._kept_parse() is None:
                 self._write_manifest()
             return _read_manifest(path, path.stat().st_mtime_ns)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether manifest.json is that of the project as it stands."""
+        return (self.target / "manifest.json").exists() and self._cached_fingerprint() == self._fingerprint()
 
     @cached_property
     def parsed(self) -> Any:  # noqa: ANN401  dbt's Manifest; dbt is imported only where it runs
@@ -426,7 +440,7 @@ class DbtProject:
         return str(node.compiled_code), [str(parent) for parent in node.depends_on.nodes]
 
     @cached_property
-    def _hashes(self) -> dict[str, str]:
+    def hashes(self) -> Mapping[str, str]:
         """What tells SQL that the policy or the code is another than in the last run."""
         return {
             "RITORNO_POLICY_HASH": incremental.policy_hash(load_policy(overrides=self.overrides).values),
@@ -441,7 +455,7 @@ class DbtProject:
             "RITORNO_RUN_ID": run_id,
             "RITORNO_KEEP_OPEN": "True",
             "RITORNO_FULL": "1" if self.full else "",
-            **self._hashes,
+            **self.hashes,
             "DBT_TARGET_PATH": "",
         }
 

@@ -20,6 +20,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from importlib.metadata import version
 from pathlib import Path
 from types import CodeType
@@ -165,10 +166,10 @@ def _bind_macros_when_called() -> None:
     context: Any = manifest.ManifestContext
     namespace: Any = macros.MacroNamespace
     builder: Any = macros.MacroNamespaceBuilder
-    _expect(builder.build_namespace, "self", "macros_by_package", "ctx")
-    _expect(context._build_namespace, "self")
-    _expect(context.to_dict, "self")
-    _expect(namespace.__init__, "self", "global_namespace", "local_namespace", "global_project_namespace", "packages")
+    expect(builder.build_namespace, "self", "macros_by_package", "ctx")
+    expect(context._build_namespace, "self")
+    expect(context.to_dict, "self")
+    expect(namespace.__init__, "self", "global_namespace", "local_namespace", "global_project_namespace", "packages")
     plain_dict = super(context, context).to_dict
 
     class LazyNamespace(namespace):  # type: ignore[misc]
@@ -271,7 +272,7 @@ def _leave_out_debug_events() -> None:
         if kind is None or not issubclass(kind, DebugLevel) or "__init__" in vars(kind):
             raise Unexpected(f"dbt's event {name} is no debug event of the usual kind")
         silent.append(kind)
-    _expect(EventManager.fire_event, "self", "e", "level", "node", "force_warn_or_error_handling")
+    expect(EventManager.fire_event, "self", "e", "level", "node", "force_warn_or_error_handling")
     fire = EventManager.fire_event
 
     def make_nothing(self: BaseEvent, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
@@ -294,8 +295,8 @@ def _link_the_graph_once() -> None:
     from dbt.compilation import Compiler
     from dbt.task.build import BuildTask
 
-    _expect(BuildTask.compile_manifest, "self")
-    _expect(Compiler.compile, "self", "manifest", "write", "add_test_edges")
+    expect(BuildTask.compile_manifest, "self")
+    expect(Compiler.compile, "self", "manifest", "write", "add_test_edges")
 
     def compile_manifest(self: Any) -> None:  # noqa: ANN401
         nodes = self.manifest.nodes if self.manifest is not None else ()
@@ -385,7 +386,7 @@ def _compile_jinja_once() -> None:
 
     if "compile" in vars(MacroFuzzEnvironment):
         raise Unexpected("dbt compiles Jinja by a method of its own")
-    _expect(Environment.compile, "self", "source", "name", "filename", "raw", "defer_init")
+    expect(Environment.compile, "self", "source", "name", "filename", "raw", "defer_init")
 
     def compile(self: Any, source: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         plain = super(MacroFuzzEnvironment, self).compile
@@ -402,7 +403,7 @@ def _compile_jinja_once() -> None:
 def _keep_type_testers() -> None:
     from dbt_common.clients import agate_helper
 
-    _expect(agate_helper.build_type_tester, "text_columns", "string_null_values")
+    expect(agate_helper.build_type_tester, "text_columns", "string_null_values")
     plain = agate_helper.build_type_tester
     kept = threading.local()
 
@@ -418,7 +419,56 @@ def _keep_type_testers() -> None:
     agate_helper.build_type_tester = build_type_tester
 
 
-def _expect(function: Callable[..., Any], *parameters: str) -> None:
+# --- small things that every node does several times
+
+
+def _read_plain_vars_as_they_are() -> None:
+    from dbt.context.base import Var
+
+    expect(Var.get_rendered_var, "self", "var_name")
+    plain = Var.get_rendered_var
+
+    def get_rendered_var(self: Any, var_name: str) -> Any:  # noqa: ANN401
+        # rendering copies the context with all its macros, and what isn't Jinja comes out as it went in
+        raw = self._merged[var_name]
+        if isinstance(raw, str) and "{" not in raw and not raw.endswith("\n"):
+            return raw
+        return plain(self, var_name)
+
+    Var.get_rendered_var = get_rendered_var
+
+
+def _make_empty_tables_without_testers() -> None:
+    from dbt_common.clients import agate_helper
+
+    table: Any = agate_helper.agate.Table  # type: ignore[attr-defined]
+    expect(agate_helper.empty_table)
+    expect(table.__init__, "self", "rows", "column_names", "column_types", "row_names", "_is_fork")
+
+    def empty_table() -> Any:  # noqa: ANN401
+        # what types its columns have: there are none, and the testers read dates of all the world's languages
+        return table(rows=[], column_names=[], column_types=[])
+
+    agate_helper.empty_table = empty_table
+
+
+def _compare_relations_of_the_same_name() -> None:
+    from dbt.adapters.base.impl import BaseAdapter
+    from dbt.adapters.duckdb.impl import DuckDBAdapter
+
+    expect(BaseAdapter._make_match, "self", "relations_list", "database", "schema", "identifier")
+    plain = BaseAdapter._make_match
+
+    def make_match(self: Any, relations_list: Any, database: str, schema: str, identifier: str) -> Any:  # noqa: ANN401
+        # whether a relation is the one asked for takes 20 µs, and a schema has hundreds
+        name = identifier.lower().strip('"')
+        alike = [one for one in relations_list if str(one.identifier).lower().strip('"') == name]
+        return plain(self, alike, database, schema, identifier)
+
+    DuckDBAdapter._make_match = make_match
+
+
+def expect(function: Callable[..., Any], *parameters: str) -> None:
     """Check that a function of dbt still takes what a shortcut gives it.
 
     Raises:
@@ -430,10 +480,40 @@ def _expect(function: Callable[..., Any], *parameters: str) -> None:
         raise Unexpected(f"{function.__qualname__} takes {', '.join(found)}, not {', '.join(parameters)}")
 
 
+# --- settings that hold for the whole database are made when it is opened
+
+
+def _set_settings_once() -> None:
+    from dbt.adapters.duckdb.environments import Environment
+    from dbt.adapters.duckdb.utils import escape_sql_string
+
+    expect(Environment.initialize_db.__func__, "cls", "creds", "plugins")
+    expect(Environment.initialize_cursor.__func__, "cls", "creds", "cursor", "plugins", "registered_df")
+    open_plainly, cursor_plainly = Environment.initialize_db, Environment.initialize_cursor
+
+    def initialize_db(cls: Any, creds: Any, plugins: Any = None) -> Any:  # noqa: ANN401
+        con = open_plainly(creds, plugins)
+        for name, value in (creds.settings or {}).items():
+            con.execute(f"set global {name} = '{escape_sql_string(value)}'")
+        return con
+
+    def initialize_cursor(cls: Any, creds: Any, cursor: Any, *plugins_and_frames: Any) -> Any:  # noqa: ANN401
+        without = copy(creds)
+        without.settings = None
+        return cursor_plainly(without, cursor, *plugins_and_frames)
+
+    Environment.initialize_db = classmethod(initialize_db)
+    Environment.initialize_cursor = classmethod(initialize_cursor)
+
+
 SHORTCUTS: Mapping[str, Callable[[], None]] = {
     "macros bound when called": _bind_macros_when_called,
     "no debug events": _leave_out_debug_events,
     "one graph for all stages": _link_the_graph_once,
     "Jinja compiled once": _compile_jinja_once,
     "type testers kept": _keep_type_testers,
+    "settings once": _set_settings_once,
+    "plain vars": _read_plain_vars_as_they_are,
+    "empty tables": _make_empty_tables_without_testers,
+    "relations by name": _compare_relations_of_the_same_name,
 }

@@ -7,7 +7,7 @@ is in the modules this one calls; here is only who depends on whom, when it runs
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from pydantic import PrivateAttr
 from ritorno import lock, pipeline, publishing, shared_state
 from ritorno.audiences import exposures
 from ritorno.contract import raw_tables
+from ritorno.dagster_speed import selected_by_tag
 from ritorno.dbt import DbtProject, Manifest, Stage, marts, stages, with_stage_tags
 from ritorno.errors import RitornoError
 from ritorno.helper import helped
@@ -49,6 +50,7 @@ HOME = Home.at().ensure()
 _PLAIN: Manifest = DbtProject(HOME).manifest()
 STAGES = stages(_PLAIN)
 MANIFEST = with_stage_tags(_PLAIN, STAGES)
+MARTS = marts(MANIFEST)
 
 
 # --- the run's session
@@ -202,7 +204,7 @@ def _checks(stage: str, known: Mapping[str, dg.AssetKey]) -> dg.AssetsDefinition
         pool=POOL,
     )
     def check_stage(context: dg.AssetExecutionContext, session: Session) -> Iterator[Any]:
-        results = guarded(lambda: pipeline.check(session.run, stage))
+        results = guarded(lambda: pipeline.check(session.run, stage, MARTS if stage == "marts" else ()))
         yield from _shown(context, results, known)
         guarded(lambda: pipeline.stop_if_blocked(stage, results))
         if checked_key(stage) in context.selected_asset_keys:
@@ -291,13 +293,12 @@ def _stage_assets(stage: Stage) -> dg.AssetsDefinition:
         pool=POOL,
     )
     def build_stage(context: dg.AssetExecutionContext, session: Session) -> Iterator[Any]:
-        chosen = _chosen(context, stage)
-        result, row_counts = guarded(lambda: pipeline.build(session.run, stage, chosen, MANIFEST))
-        for event in result.events:
-            message = DbtCoreCliEventMessage(raw_event=dict(event), event_history_metadata={})
-            for output in message.to_default_asset_events(MANIFEST, TRANSLATOR, context=context):
-                yield _with_heavy_tier(_with_row_count(output, event, row_counts), event, session.run)
-        guarded(result.raise_for_failures)
+        with closing(pipeline.build(session.run, stage, _chosen(context, stage), MANIFEST)) as building:
+            while told := guarded(lambda: next(building, None)):
+                event, rows = told
+                message = DbtCoreCliEventMessage(raw_event=dict(event), event_history_metadata={})
+                for output in message.to_default_asset_events(MANIFEST, TRANSLATOR, context=context):
+                    yield _with_heavy_tier(_with_row_count(output, rows), event, session.run)
 
     assets: dg.AssetsDefinition = build_stage
     return assets
@@ -322,10 +323,9 @@ def _chosen(context: dg.AssetExecutionContext, stage: Stage) -> list[str]:
     return [*sorted(models), *tests]
 
 
-def _with_row_count(output: Any, event: Mapping[str, Any], row_counts: Mapping[str, int]) -> Any:  # noqa: ANN401
-    unique_id = event["data"]["node_info"]["unique_id"]
-    if isinstance(output, dg.Output) and unique_id in row_counts:
-        return output.with_metadata({**output.metadata, "dagster/row_count": row_counts[unique_id]})
+def _with_row_count(output: Any, rows: int | None) -> Any:  # noqa: ANN401
+    if isinstance(output, dg.Output) and rows is not None:
+        return output.with_metadata({**output.metadata, "dagster/row_count": rows})
     return output
 
 
@@ -410,8 +410,6 @@ def check_segments(context: dg.AssetExecutionContext, session: Session) -> Itera
 
 
 # --- publishing
-
-MARTS = marts(MANIFEST)
 
 
 def _columns(mart: Mapping[str, Any]) -> dg.TableSchema:
@@ -603,11 +601,13 @@ def _definitions() -> dg.Definitions:
     steps = [step for after in STAGES.steps.values() for step in after]
     raw = {table.identifier: raw_key(table.identifier) for table in raw_tables()}
     built = {mart["name"]: TRANSLATOR.get_asset_key(mart) for mart in MARTS}
+    with selected_by_tag(MANIFEST):
+        stages_assets = [_stage_assets(stage) for stage in STAGES.dbt if stage.nodes]
     return dg.Definitions(
         assets=[
             land,
             _checks("raw", raw),
-            *[_stage_assets(stage) for stage in STAGES.dbt if stage.nodes],
+            *stages_assets,
             *[_step_assets(step) for step in steps],
             _checks("marts", built),
             check_segments,

@@ -13,7 +13,11 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from dagster import EventLogEntry
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable
+from dagster._serdes import serialize_value
 from sqlalchemy import Connection, Engine, create_engine, event
 
 BUSY_SECONDS = 30
@@ -29,6 +33,7 @@ class KeptOpenEventLog(SqliteEventLogStorage):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         self._kept: dict[str, Engine] = {}
         self._tables: set[str] = set()
+        self._columns: set[str] = set()
         self._open: dict[str, Connection] = {}
         super().__init__(*args, **kwargs)
         self._db_lock: Any = threading.RLock()  # one thread may be in both files at once
@@ -75,6 +80,45 @@ class KeptOpenEventLog(SqliteEventLogStorage):
                 transactions.enter_context(self.index_connection())
             for one in events:
                 super().store_event(one)
+
+    # --- what Dagster's own does for each of some thousand events, once or in one statement
+
+    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
+        """Whether the table of assets has a column: Dagster's own reads the whole schema for each event."""
+        if column_name not in self._columns and super()._has_asset_key_col_on_connection(conn, column_name):
+            self._columns.add(column_name)
+        return column_name in self._columns
+
+    def _store_asset_event(self, conn: Connection, event: EventLogEntry, event_id: int) -> None:
+        """Note an asset's latest event: updated, since most are known. Dagster's own inserts, fails and updates."""
+        key = event.dagster_event.asset_key if event.dagster_event else None
+        if key is None:
+            return
+        values = self._get_asset_entry_values(event, event_id, self._has_asset_key_index_cols_on_connection(conn))
+        if not values:
+            return
+        known = AssetKeyTable.update().values(**values).where(AssetKeyTable.c.asset_key == key.to_string())
+        if conn.execute(known).rowcount == 0:
+            super()._store_asset_event(conn, event, event_id)
+
+    def _store_asset_check_evaluation_planned(self, event: EventLogEntry, event_id: int | None) -> None:
+        """Note that a check is planned; Dagster's own writes a statement that SQLAlchemy compiles each time."""
+        planned = event.dagster_event.event_specific_data if event.dagster_event else None
+        if not isinstance(planned, AssetCheckEvaluationPlanned) or planned.partitions_subset:
+            super()._store_asset_check_evaluation_planned(event, event_id)
+            return
+        row = {
+            "asset_key": planned.asset_key.to_string(),
+            "check_name": planned.check_name,
+            "partition": None,
+            "run_id": event.run_id,
+            "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
+            "evaluation_event": serialize_value(event),
+            "evaluation_event_timestamp": self._event_insert_timestamp(event),  # type: ignore[no-untyped-call]
+            "evaluation_event_storage_id": event_id,
+        }
+        with self.index_connection() as conn:
+            conn.execute(AssetCheckExecutionsTable.insert(), row)
 
     def has_table(self, table_name: str) -> bool:
         """Whether the database has a table: asked twice for each of some thousand events, each time anew by Dagster."""

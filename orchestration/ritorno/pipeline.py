@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -18,10 +18,11 @@ from ritorno import contract, incremental, landing, publishing, snapshots, sql
 from ritorno.audiences import operate
 from ritorno.audiences.engine import Report
 from ritorno.audiences.exposures import Audience
-from ritorno.dbt import BuildResult, Manifest, Stage, environment
+from ritorno.dbt import BuildResult, Event, Manifest, Stage, environment
+from ritorno.dbt_beside import beside, building
 from ritorno.engines import make_engine
 from ritorno.errors import CheckFailed, RitornoError, UnusableInput
-from ritorno.helper import helped
+from ritorno.helper import CHECKS, DBT, Helper, helped_by
 from ritorno.home import Home
 from ritorno.landing import Source
 from ritorno.policy import load_policy
@@ -54,6 +55,8 @@ READ_IN_THE_HOME = frozenset(
     }
 )
 """What checks, publishing, audiences and the closing table read, wherever dbt's SQL runs."""
+DRAFTED_EARLY_BYTES = 2**30
+"""Up to this size of the warehouse its marts are copied while they are checked."""
 QUIET_DAYS = 7
 """An order missing for longer than this before as-of is worth a word: a late export, or a wrong --as-of."""
 
@@ -171,10 +174,15 @@ def _land(run: Run, counts: dict[str, Any]) -> Mapping[str, int]:
         return {table.identifier: rows.get((table.system, table.name), 0) for table in contract.raw_tables()}
 
 
-def check(run: Run, stage: str) -> Sequence[CheckResult]:
-    """Hold a stage's tables against their expectations; a critical failure becomes the run's reason to stop."""
+def check(run: Run, stage: str, marts: Sequence[Mapping[str, Any]] = ()) -> Sequence[CheckResult]:
+    """Hold a stage's tables against their expectations; a critical failure becomes the run's reason to stop.
+
+    What is about to be published is drafted meanwhile, if another process checks.
+    """
     with run.step(f"check_{stage}") as counts:
-        results = helped(
+        results = helped_by(
+            CHECKS,
+            lambda: _draft_early(run, marts),
             run_suites,
             run.home,
             stage,
@@ -209,50 +217,79 @@ def _blocked(failed: Sequence[CheckResult]) -> CheckFailed:
     return CheckFailed("; ".join(result.message for result in failed[:3]) + more)
 
 
-def build(run: Run, stage: Stage, unique_ids: Sequence[str], manifest: Manifest) -> tuple[BuildResult, dict[str, int]]:
-    """Build a dbt stage; returns what dbt did and the rows of each table built.
+def build(
+    run: Run, stage: Stage, unique_ids: Sequence[str], manifest: Manifest
+) -> Generator[tuple[Event, int | None], None, None]:
+    """Build a dbt stage; tells each node that dbt has finished, and the rows of its table.
 
     Raises:
         duckdb.IOException: dbt met a locked or failing file, which may pass by itself.
+        RitornoError: a node failed. By then all of them have been told.
     """
     with run.step(stage.name) as counts:
+        if not unique_ids:
+            return
         nodes = manifest["nodes"]
         total = sum(unique_id in nodes for unique_id in unique_ids)
         done = 0
 
-        def on_event(event: Mapping[str, Any]) -> None:
+        def on_event(event: Event) -> None:
             nonlocal done
             done += 1
             run.detail(stage.name, f"{done}/{total} {event['data']['node_info']['node_name']}")
 
-        if not unique_ids:
-            return BuildResult(), {}
-        result = run.dbt.build(
-            unique_ids,
-            as_of=run.request.as_of,
-            run_id=run.run_id,
-            on_event=on_event,
-        )
-        if result.failures and all(_is_transient(failure.message) for failure in result.failures):
+        rows: dict[str, int] = {}
+        other = beside(run.dbt)
+        if other is None:
+            result = run.dbt.build(unique_ids, as_of=run.request.as_of, run_id=run.run_id, on_event=on_event)
+        else:
+            result = yield from _built_beside(run, other, unique_ids, rows, on_event)
+        if result.failures and not rows and all(_is_transient(failure.message) for failure in result.failures):
             raise duckdb.IOException(result.failures[0].message)
-        built = [nodes[unique_id] for unique_id in unique_ids if unique_id in stage.nodes]
-        row_counts = _after_build(run, built, manifest)
-        counts.update(models=len(row_counts), tests=len(set(unique_ids) & set(stage.tests)))
-        if any(nodes[unique_id]["name"] == incremental.RUN for unique_id in row_counts):
-            _tell_heavy_tier(run, stage)
-        for decision in (incremental.SUBSCRIPTIONS, incremental.LIFECYCLE):
-            if any(nodes[unique_id]["name"] == decision for unique_id in row_counts):
-                _tell_tier(run, stage, decision)
-        if any(nodes[unique_id]["name"] == QUARANTINE for unique_id in row_counts):
-            with warehouse(run) as con:  # also when a check stops the run: that is when one wants to look
-                landing.export_quarantine(con, run.home)
+        if other is None:
+            rows = _after_build(
+                run, [nodes[unique_id] for unique_id in unique_ids if unique_id in stage.nodes], manifest
+            )
+        counts.update(models=len(rows), tests=len(set(unique_ids) & set(stage.tests)))
+        _tell_what_was_built(run, stage, {nodes[unique_id]["name"] for unique_id in rows})
         for failure in result.failures:
             run.detail(stage.name, failure.message)
         try:
             result.raise_for_failures()
         except RitornoError as error:  # told now, raised once Dagster has seen every result
             run.stop(stage.name, error)
-        return result, row_counts
+        for event in result.events:
+            yield event, rows.get(event["data"]["node_info"]["unique_id"])
+        result.raise_for_failures()
+
+
+def _built_beside(
+    run: Run, other: Helper, unique_ids: Sequence[str], rows: dict[str, int], on_event: Callable[[Event], None]
+) -> Generator[tuple[Event, int | None], None, BuildResult]:
+    """The nodes as the process beside finishes them; `rows` gets those of its tables."""
+    results = building(run.dbt, other, unique_ids, as_of=run.request.as_of, run_id=run.run_id)
+    while True:
+        try:
+            event, count, tier = next(results)
+        except StopIteration as end:
+            found: BuildResult = end.value
+            return found
+        on_event(event)
+        run.heavy_tier = tier or run.heavy_tier
+        if count is not None:
+            rows[event["data"]["node_info"]["unique_id"]] = count
+        yield event, count
+
+
+def _tell_what_was_built(run: Run, stage: Stage, names: Collection[str]) -> None:
+    if incremental.RUN in names:
+        _tell_heavy_tier(run, stage)
+    for decision in (incremental.SUBSCRIPTIONS, incremental.LIFECYCLE):
+        if decision in names:
+            _tell_tier(run, stage, decision)
+    if QUARANTINE in names:
+        with warehouse(run) as con:  # also when a check stops the run: that is when one wants to look
+            landing.export_quarantine(con, run.home)
 
 
 def _tell_heavy_tier(run: Run, stage: Stage) -> None:
@@ -353,15 +390,11 @@ def publish(run: Run, marts: Sequence[Mapping[str, Any]]) -> publishing.Publishe
     with run.step("publish") as counts:
         if run.stopped is not None:
             raise CheckFailed(run.stopped.reason)
-        published = publishing.publish(
+        published = publishing.show(
             run.home,
-            [_mart(mart) for mart in marts],
-            run.run_id,
-            run.request.as_of,
+            run.drafted or _draft(run, marts),
             backdated=run.backdated,
             keep_runs=int(run.request.policy.values.get("keep_runs", 7)),
-            reporting_currency=run.request.policy.values.get("reporting_currency"),
-            also_write=[lambda folder: _draw_report(run, folder)],
         )
         run.request.engine.publish([(mart["schema"], mart["name"]) for mart in marts], run.run_id, run.request.as_of)
         run.published = True
@@ -369,6 +402,30 @@ def publish(run: Run, marts: Sequence[Mapping[str, Any]]) -> publishing.Publishe
         counts.update(marts=len(published.row_counts), rows=sum(published.row_counts.values()))
         _warn_if_quiet(run)
         return published
+
+
+def _draft(run: Run, marts: Sequence[Mapping[str, Any]]) -> publishing.Draft:
+    return publishing.draft(
+        run.home,
+        [_mart(mart) for mart in marts],
+        run.run_id,
+        run.request.as_of,
+        reporting_currency=run.request.policy.values.get("reporting_currency"),
+        also_write=[lambda folder: _draw_report(run, folder)],
+    )
+
+
+def _draft_early(run: Run, marts: Sequence[Mapping[str, Any]]) -> None:
+    """Draft what is to be published while it is checked: of a small shop, since both want memory.
+
+    What can't be drafted now will be told by publishing, which tries again.
+    """
+    if not marts or run.home.warehouse.stat().st_size > DRAFTED_EARLY_BYTES:
+        return
+    try:
+        run.drafted = _draft(run, marts)
+    except (duckdb.Error, OSError) as error:
+        run.logger.warning("nothing was drafted early: %s", error)
 
 
 def _mart(node: Mapping[str, Any]) -> publishing.Mart:
@@ -379,7 +436,7 @@ def _mart(node: Mapping[str, Any]) -> publishing.Mart:
 def _draw_report(run: Run, folder: Path) -> None:
     """Draw the report. Marts that passed every check are published even if it can't be drawn; that is said."""
     try:
-        for note in helped(drawn, folder):
+        for note in helped_by(DBT, lambda: None, drawn, folder):
             run.note(note)
     except Exception as error:
         shutil.rmtree(folder / INDEX.parent, ignore_errors=True)

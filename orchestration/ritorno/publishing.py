@@ -83,6 +83,52 @@ def published_run(home: Home) -> PublishedRun | None:
     return PublishedRun.read(home.published)
 
 
+@dataclass(frozen=True)
+class Draft:
+    """A run folder that nobody sees yet.
+
+    Attributes:
+        folder: where it stands.
+        run_id: the run's name.
+        as_of: the date the marts are a function of.
+        row_counts: by mart.
+    """
+
+    folder: Path
+    run_id: str
+    as_of: date
+    row_counts: dict[str, int]
+
+
+def draft(
+    home: Home,
+    marts: Sequence[Mart],
+    run_id: str,
+    as_of: date,
+    *,
+    reporting_currency: str | None = None,
+    also_write: Sequence[Callable[[Path], None]] = (),
+) -> Draft:
+    """Copy `marts` of the warehouse into a folder for run `run_id`, which nobody sees before `show`.
+
+    Args:
+        home: where; the caller holds its lock.
+        marts: what to publish; every one of them must stand in the warehouse.
+        run_id: the run's name, the folder's too.
+        as_of: the date the marts are a function of.
+        reporting_currency: what every amount is in, for those who show them.
+        also_write: further files of the run (a report): each gets the folder.
+    """
+    home.ensure()
+    remove_unfinished(home)
+    folder = home.runs / f"{UNFINISHED}{run_id}"
+    (folder / "parquet").mkdir(parents=True)
+    row_counts = _copy_marts(home, folder, marts, run_id, as_of, reporting_currency)
+    for write in also_write:
+        write(folder)
+    return Draft(folder, run_id, as_of, row_counts)
+
+
 def publish(
     home: Home,
     marts: Sequence[Mart],
@@ -94,32 +140,28 @@ def publish(
     reporting_currency: str | None = None,
     also_write: Sequence[Callable[[Path], None]] = (),
 ) -> PublishedRun:
-    """Publish `marts` of the warehouse as run `run_id` and point `published` to it.
+    """Publish `marts` of the warehouse as run `run_id`: `draft` and `show`."""
+    drafted = draft(home, marts, run_id, as_of, reporting_currency=reporting_currency, also_write=also_write)
+    return show(home, drafted, backdated=backdated, keep_runs=keep_runs)
+
+
+def show(home: Home, drafted: Draft, *, backdated: bool = False, keep_runs: int = 7) -> PublishedRun:
+    """Finish a run's folder and point `published` to it.
 
     Args:
         home: where; the caller holds its lock.
-        marts: what to publish; every one of them must stand in the warehouse.
-        run_id: the run's name, the folder's too.
-        as_of: the date the marts are a function of.
+        drafted: the marts of a run that has passed all its checks.
         backdated: whether an older day was published over a newer one, as told.
         keep_runs: how many run folders to keep, the one pointed to always among them.
-        reporting_currency: what every amount is in, for those who show them.
-        also_write: further files of the run (a report): each gets the folder before anybody can see it.
     """
-    home.ensure()
-    _remove_unfinished(home)
-    folder = home.runs / f"{UNFINISHED}{run_id}"
-    (folder / "parquet").mkdir(parents=True)
-    row_counts = _copy_marts(home, folder, marts, run_id, as_of, reporting_currency)
-    for write in also_write:
-        write(folder)
+    folder, run_id = drafted.folder, drafted.run_id
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     run = PublishedRun(
         run_id=run_id,
-        as_of=as_of,
+        as_of=drafted.as_of,
         published_at=datetime.now(UTC),
         backdated=backdated,
-        row_counts=row_counts,
+        row_counts=drafted.row_counts,
         sha256={str(path.relative_to(folder)): _sha256(path) for path in files},
         bytes={str(path.relative_to(folder)): path.stat().st_size for path in files},
     )
@@ -242,8 +284,8 @@ def _point_to(home: Home, run_id: str) -> None:
     _sync(home.root)
 
 
-def _remove_unfinished(home: Home) -> None:
-    """Remove what killed runs left; we hold the lock, so nobody is writing there."""
+def remove_unfinished(home: Home) -> None:
+    """Remove what killed and stopped runs left; we hold the lock, so nobody is writing there."""
     for folder in home.runs.glob(f"{UNFINISHED}*"):
         shutil.rmtree(folder)
     for pointer in home.root.glob(".published-*"):

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ritorno import lock, shared_state
+from ritorno import lock, publishing, shared_state
 from ritorno.audiences import exposures
+from ritorno.dagster_speed import import_without_dbt
 from ritorno.dbt import environment
+from ritorno.dbt_beside import beside, reading
 from ritorno.errors import RitornoError, UnusableInput
 from ritorno.helper import helping
 from ritorno.home import Home
@@ -103,8 +105,11 @@ def refresh(request: Request, progress: Progress, *, wait: bool = True, send: bo
     ):
         request.refuse_backdating()
         run = Run(request, progress)
-        with run.recorded(), active(run), helping(run.log_file):
-            _execute(run, send)
+        try:
+            with run.recorded(), active(run), helping(run.log_file):
+                _execute(run, send)
+        finally:
+            publishing.remove_unfinished(run.home)  # what was drafted, and then not published
     if run.stopped:
         return Outcome(run, run.stopped.exit_code)
     return Outcome(run, 1 if run.counts.get("audiences_open") else 0)
@@ -112,11 +117,12 @@ def refresh(request: Request, progress: Progress, *, wait: bool = True, send: bo
 
 def _execute(run: Run, send: bool) -> None:
     with run.step("prepare"):
-        # The manifest is renewed here, so that the definitions find it fresh; Dagster and dbt are imported by now.
-        assert run.dbt.parsed is not None
-        load_segments(run.dbt.manifest())  # refuses what a segment's YAML can't mean, before anything is read
-        from dagster import DagsterInstance
+        with reading(run.dbt):  # the manifest is renewed here, so that the definitions find it fresh
+            if beside(run.dbt) is not None:
+                import_without_dbt()
+            from dagster import DagsterInstance
 
+        load_segments(run.dbt.manifest())  # refuses what a segment's YAML can't mean, before anything is read
         exposures.audiences(run.dbt.manifest())  # the same for audiences
         # a test's id holds the column's name in the engine's quotes: the definitions must be of the run's engine
         with environment({"RITORNO_ENGINE": run.request.engine.name}):

@@ -22,7 +22,7 @@ from ritorno.home import Home
 from ritorno.incremental import HeavyTier
 from ritorno.landing import Source
 from ritorno.policy import Policy
-from ritorno.publishing import published_run
+from ritorno.publishing import Draft, published_run
 from ritorno.quality.history import forget_unpublished
 from ritorno.run_log import RunLog
 
@@ -143,6 +143,7 @@ class Run:
         self.published = False
         self.counts: dict[str, Any] = {}
         self.heavy_tier: HeavyTier | None = None
+        self.drafted: Draft | None = None
         self.logger = logging.getLogger(f"ritorno.run.{self.run_id}")
         self._log = RunLog(self.home)
         self._positions: dict[str, int] = {}
@@ -215,6 +216,9 @@ class Run:
         except TRANSIENT as error:  # tried again; when that ends badly too, Dagster's failure hook calls stop
             status = "failed"
             self.logger.warning("%s: %s", name, error)
+            raise
+        except GeneratorExit:  # nobody asks a step that tells what it does any more: whoever stopped says why
+            status = "failed"
             raise
         except BaseException as error:
             status = "failed"

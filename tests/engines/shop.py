@@ -98,6 +98,7 @@ def build_named() -> None:
     """What `built` starts: system, raw files, home, engine, as-of day, policy and models are the command line's."""
     from ritorno import pipeline, snapshots
     from ritorno.dbt import stages
+    from ritorno.errors import RitornoError
     from ritorno.home import Home
     from ritorno.session import Run, active
 
@@ -126,10 +127,11 @@ def build_named() -> None:
                     waiting += [f"model.ritorno.{name}" for name in step.reads(manifest)]
         spans: list[tuple[str, float, float]] = []
         for stage in found.dbt:
-            result, _ = pipeline.build(run, stage, [node for node in stage.nodes if node in wanted], manifest)
-            spans += [_span(event["data"]["node_info"]) for event in result.events]
-            if run.stopped:
-                raise SystemExit(run.stopped.reason)
+            try:
+                told = list(pipeline.build(run, stage, [node for node in stage.nodes if node in wanted], manifest))
+            except RitornoError as error:
+                raise SystemExit(str(error)) from error
+            spans += [_span(event["data"]["node_info"]) for event, _ in told]
             for step in found.steps[stage.number]:
                 if step.name in needed:
                     pipeline.run_step(run, step, manifest)

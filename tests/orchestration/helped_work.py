@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
+from pathlib import Path
 
 from ritorno.errors import UnusableInput
+from ritorno.helper import tell
 
 
 class OddError(Exception):
@@ -35,6 +38,14 @@ def leave() -> None:
 
 def complain() -> None:
     print("a complaint", file=sys.stderr)
+
+
+def tell_and_wait(until: Path) -> str:
+    for what in ("one", "two"):
+        threading.Thread(target=tell, args=(what,)).start()
+    while not until.exists():
+        time.sleep(0.01)
+    return "done"
 
 
 def sleep(seconds: float) -> None:

@@ -69,6 +69,41 @@ def test_help_answers_before_anything_heavy_is_imported() -> None:
     assert time.monotonic() - began < 20  # 0.2 s of work; the machine may be busy
 
 
+LEAVES = """
+import atexit, sys, threading, time
+from ritorno import cli
+from ritorno.cli import main
+sys.modules["dagster"] = sys  # as after a refresh
+class Slow:
+    def __del__(self): print("taken apart")
+kept = Slow()
+atexit.register(lambda: print("what was registered runs"))
+if sys.argv[1] == "thread":
+    threading.Thread(target=lambda: (time.sleep(0.3), print("a thread has ended"))).start()
+def app():
+    print("printed without a new line", end="")
+    raise SystemExit(int(sys.argv[2]))
+cli.app = app
+if sys.argv[1] == "library":
+    del main
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_process_that_has_refreshed_is_left_at_once_with_all_it_said(code: int) -> None:
+    def left(how: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", LEAVES, how, str(code)], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (code, "")
+        return done.stdout
+
+    assert left("alone") == "printed without a new linewhat was registered runs\n"
+    assert "a thread has ended" in left("thread")
+    assert left("library").endswith("taken apart\n"), "a process that is somebody else's ends as it does"
+
+
 def test_status_of_an_empty_home_says_how_to_begin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from types import CodeType, SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from filelock import FileLock
 
 from ritorno import dbt_speed
@@ -103,6 +105,99 @@ def test_all_shortcuts_are_taken_and_the_compiled_sql_is_what_plain_dbt_compiles
     assert again == plain, "Jinja's code from the file is another"
 
 
+SETTINGS_BOTH_WAYS = """
+import json, os, sys
+from ritorno import dbt_speed
+from dbt.adapters.duckdb.credentials import DuckDBCredentials
+from dbt.adapters.duckdb.environments import Environment, create
+from unittest.mock import patch
+
+def found():
+    creds = DuckDBCredentials.from_dict(DuckDBCredentials.translate_aliases(json.loads(sys.argv[1])))
+    said = []
+    class Cursor:
+        def execute(self, sql): said.append(sql)
+    opened = create(creds)
+    Environment.initialize_cursor(creds, Cursor())
+    cursor = opened.handle().cursor()
+    names = ", ".join(f"current_setting('{name}')" for name in creds.settings)
+    values = [str(one) for one in cursor.execute("select " + names).fetchone()]
+    opened.close()
+    return [values, said]
+
+os.environ[dbt_speed.PLAIN] = "1"
+dbt_speed.install()
+plain = found()
+del os.environ[dbt_speed.PLAIN]
+dbt_speed.install()
+print(json.dumps([plain, found()]))
+"""
+
+
+def test_every_connection_of_a_stage_has_the_settings_of_the_profile_though_they_are_made_once(tmp_path: Path) -> None:
+    profile = yaml.safe_load(re.sub(r"\{\{.*?\}\}", "x", (PROJECT_ROOT / "profiles.yml").read_text("utf-8")))
+    settings = {**profile["ritorno"]["outputs"]["duckdb"]["settings"], "memory_limit": "1GB"}
+    given = {"type": "duckdb", "path": str(tmp_path / "w.duckdb"), "schema": "main", "settings": settings}
+    command = [sys.executable, "-c", SETTINGS_BOTH_WAYS, json.dumps(given)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT_ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    (plain, each_time), (once, later) = json.loads(done.stdout.splitlines()[-1])
+    assert once == plain
+    assert plain[0] == "UTC"
+    assert len(each_time) == len(settings)
+    assert later == []
+
+
+SMALL_THINGS_BOTH_WAYS = """
+import json, os
+from types import SimpleNamespace
+from ritorno import dbt_speed
+from dbt.adapters.base.impl import BaseAdapter
+from dbt.adapters.duckdb.impl import DuckDBAdapter
+from dbt.adapters.duckdb.relation import DuckDBRelation
+from dbt.context.base import Var
+from dbt_common.clients import agate_helper
+
+def found():
+    vars = {"plain": "at_risk", "jinja": "{{ 1 + 1 }}", "late": "two\\n", "comment": "a{# b #}", "number": 3}
+    context = {"one": "two"}
+    rendered = {name: Var(context, vars)(name) for name in vars}
+    table = agate_helper.empty_table()
+    adapter = SimpleNamespace(config=SimpleNamespace(quoting=dict.fromkeys(("database", "schema", "identifier"), True)))
+    adapter._make_match_kwargs = lambda *names: BaseAdapter._make_match_kwargs(adapter, *names)
+    names = ["orders", "orders_2", "order", "customers"]
+    relations = [DuckDBRelation.create(database="w", schema="marts", identifier=name) for name in names]
+    def matched(name):
+        try:
+            return [str(one) for one in DuckDBAdapter._make_match(adapter, relations, "w", "marts", name)]
+        except Exception as error:
+            return type(error).__name__
+    return [rendered, [len(table.rows), table.column_names, table.column_types],
+            {name: matched(name) for name in ("orders", "ORDERS", "nothing", '"orders"')}]
+
+os.environ[dbt_speed.PLAIN] = "1"
+dbt_speed.install()
+plain = found()
+del os.environ[dbt_speed.PLAIN]
+taken = dbt_speed.install()
+print(json.dumps([taken, plain, found()]))
+"""
+
+
+def test_vars_empty_tables_and_relations_are_what_plain_dbt_makes_and_finds() -> None:
+    command = [sys.executable, "-c", SMALL_THINGS_BOTH_WAYS]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT_ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    taken, plain, ours = json.loads(done.stdout.splitlines()[-1])
+    assert taken == list(dbt_speed.SHORTCUTS)
+    assert ours == plain
+    rendered, _, matched = plain
+    assert (rendered["plain"], rendered["jinja"]) == ("at_risk", "2")
+    assert matched["orders"] == ['"w"."marts"."orders"']
+    assert matched["ORDERS"] == "ApproximateMatchError", "what only looks alike is an error, not nothing"
+    assert matched["nothing"] == []
+
+
 def test_another_dbt_runs_without_shortcuts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dbt_speed, "_TAKEN", [])
     monkeypatch.setattr(dbt_speed, "version", lambda _: "1.12.0")
@@ -113,7 +208,7 @@ def test_a_function_that_takes_something_else_is_not_replaced() -> None:
     def compile_manifest(self: object, graph: object) -> None: ...
 
     with pytest.raises(dbt_speed.Unexpected, match="takes self, graph, not self"):
-        dbt_speed._expect(compile_manifest, "self")
+        dbt_speed.expect(compile_manifest, "self")
 
 
 def test_a_lazy_dict_is_a_dict() -> None:

@@ -31,9 +31,11 @@ def complete() -> dg.AssetCheckResult:
 
 TABLES = {
     "event_logs": "dagster_event_type, step_key, asset_key, partition",
-    "asset_keys": "asset_key, last_run_id is not null, last_materialization is not null, asset_details",
+    "asset_keys": "asset_key, last_run_id is not null, last_materialization is not null, asset_details, "
+    "last_materialization_timestamp is not null",
     "asset_event_tags": "asset_key, key, event_id",
-    "asset_check_executions": "asset_key, check_name, execution_status, "
+    "asset_check_executions": "asset_key, check_name, execution_status, partition, evaluation_event is not null, "
+    "evaluation_event_timestamp is not null, "
     "evaluation_event_storage_id, materialization_event_storage_id",
 }
 

@@ -110,6 +110,23 @@ def test_a_publish_that_dies_anywhere_leaves_the_old_run_and_the_next_one_cleans
     assert not list(home.root.glob(".published-*"))
 
 
+def test_a_draft_is_seen_by_nobody_and_removed_where_it_is_not_shown(home: Home) -> None:
+    publish(home, MARTS, "run-1", DAY)
+    fill(home, 3)
+    drafted = publishing.draft(home, MARTS, "run-2", DAY)
+    fill(home, 4)  # what comes later is no part of it
+    assert [folder.name for folder in home.runs.glob("[!.]*")] == ["run-1"]
+    assert published_run(home) == PublishedRun.read(home.runs / "run-1")
+    publishing.remove_unfinished(home)
+    assert [folder.name for folder in home.runs.iterdir()] == ["run-1"]
+    fill(home, 3)
+    drafted = publishing.draft(home, MARTS, "run-2", DAY)
+    shown = publishing.show(home, drafted)
+    assert shown.row_counts == {"customers": 3, "orders": 3}
+    assert published_run(home) == shown
+    assert [folder.name for folder in home.runs.glob(".*")] == []
+
+
 def test_the_last_runs_are_kept_and_never_the_published_one_removed(home: Home) -> None:
     for number in range(1, 6):
         publish(home, MARTS, f"run-{number}", DAY, keep_runs=3)
