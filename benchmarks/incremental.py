@@ -163,7 +163,7 @@ def main(orders: int, root: Path, kind: str = "orders") -> None:
     os.environ.update({"RITORNO_HOME": str(root), "RITORNO_THREADS": os.environ.get("RITORNO_THREADS", "1")})
     from dbt.adapters.duckdb.environments.local import DuckDBCursorWrapper
 
-    from ritorno import incremental, landing, steps
+    from ritorno import incremental, landing, sql, steps
     from ritorno.dbt import DbtProject, stages
     from ritorno.engines import make_engine
     from ritorno.home import Home
@@ -197,7 +197,7 @@ def main(orders: int, root: Path, kind: str = "orders") -> None:
     sending: dict[str, Used] = {}
 
     def land(run_id: str) -> None:
-        with duckdb.connect(str(home.warehouse), config={"memory_limit": "3GB", "threads": 2}) as con:
+        with duckdb.connect(str(home.warehouse), config={"memory_limit": sql.MEMORY, "threads": 2}) as con:
             con.execute("set timezone = 'UTC'")
             landing.land(con, [Source("files", raw)], run_id=run_id)
             for step in steps.STEPS:
@@ -243,7 +243,7 @@ def main(orders: int, root: Path, kind: str = "orders") -> None:
 
             project.build(list(stage.nodes), as_of=day, run_id=run_id, on_event=note).raise_for_failures()
             for step in plan.steps.get(stage.number, ()):
-                with duckdb.connect(str(home.warehouse), config={"memory_limit": "3GB", "threads": 2}) as con:
+                with duckdb.connect(str(home.warehouse), config={"memory_limit": sql.MEMORY, "threads": 2}) as con:
                     con.execute("set timezone = 'UTC'")
                     reads = set(step.reads(manifest))
                     nodes = [node for node in manifest["nodes"].values() if node["name"] in reads]

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import duckdb
 
-MEMORY = "3GB"
-"""As in profiles.yml. The process takes up to a third more: Python, and what DuckDB doesn't count."""
+MEMORY = "2.5GB"
+"""As in profiles.yml. The process takes up to 1.3 GB more: Python, and what DuckDB doesn't count."""
 
 
 def bound_memory(con: duckdb.DuckDBPyConnection) -> None:

@@ -31,4 +31,4 @@ def test_untold_it_is_what_dbt_takes(tmp_path: Path, monkeypatch: pytest.MonkeyP
     told = re.search(r"RITORNO_MEMORY', '(.*?)'", (PROJECT_ROOT / "profiles.yml").read_text(encoding="utf-8"))
     assert told is not None
     assert told[1] == sql.MEMORY
-    assert memory_of(tmp_path) == "2.7 GiB"
+    assert memory_of(tmp_path) == "2.3 GiB"
