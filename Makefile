@@ -63,7 +63,7 @@ lint: setup ## ruff, mypy, sqlfluff
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	@# sqlfluff compiles through dbt, which wants a warehouse to open: an empty one does
-	scratch=$$(mktemp -d) && RITORNO_HOME=$$scratch \
+	scratch=$$(mktemp -d) && RITORNO_HOME=$$scratch PYTHONPATH=tests/lint \
 		$(BIN)/sqlfluff lint --disable-progress-bar --processes 0 models snapshots tests/dbt; \
 		status=$$?; rm -rf $$scratch; exit $$status
 

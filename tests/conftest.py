@@ -7,6 +7,7 @@ because an old test at last drew an example that shows an old fault. Searching i
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import tempfile
@@ -18,6 +19,10 @@ from hypothesis import settings
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.register_profile("soak", derandomize=False, deadline=None, print_blob=True, max_examples=1000)
 settings.load_profile(os.environ.get("RITORNO_HYPOTHESIS", "steady"))
+
+# As in `ritorno` itself: dbt, Dagster and two thousand collected tests are millions of objects that stay, and looking
+# for garbage among them every 700 new ones was a good part of the time.
+gc.set_threshold(100_000, 20, 10)
 
 # Parsing the project costs ten seconds of CPU, and depends on no home: every test's `ritorno` shares one of this
 # checkout, as the refreshes of a home do. What a test overrides (`--vars`) stands in folders of its own in it.
@@ -42,6 +47,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     rest = [item for item in items if id(item) not in slow]
     middle = max((len(items) + 1) // 2 - len(halves[0]), 0)
     items[:] = [*halves[0], *rest[:middle], *halves[1], *rest[middle:]]
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 def _seconds(item: pytest.Item) -> float:

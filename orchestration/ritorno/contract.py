@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import yaml
 
+from ritorno.documents import load_yaml
 from ritorno.home import PROJECT_ROOT
 
 RAW_SCHEMA = "raw"
@@ -109,9 +109,7 @@ def systems(root: Path = PROJECT_ROOT) -> Mapping[str, Mapping[str, RawTable]]:
     """Every source system's raw tables, by system and table name."""
     found: dict[str, dict[str, RawTable]] = {}
     for path in sorted((root / "models" / "staging").glob("*/_*__sources.yml")):
-        # libyaml's parser where it is: the other takes a quarter of a second, at the start of every command
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        for source in yaml.load(path.read_text(encoding="utf-8"), loader)["sources"]:
+        for source in load_yaml(path.read_text(encoding="utf-8"))["sources"]:
             tables = [_table(source["name"], spec) for spec in source["tables"]]
             found[source["name"]] = {table.name: table for table in tables}
     return found

@@ -22,6 +22,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ritorno.contract import systems
+from ritorno.documents import load_yaml
 from ritorno.errors import UnusableInput
 from ritorno.home import PROJECT_ROOT
 
@@ -333,7 +334,7 @@ def load_policy(project_root: Path = PROJECT_ROOT, overrides: Mapping[str, Any] 
 def _defaults(project_root: Path) -> dict[str, Any]:
     path = project_root / "dbt_project.yml"
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = load_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UnusableInput(f"{path}: not found. Run from the repository, or give its root.") from None
     except yaml.YAMLError as error:

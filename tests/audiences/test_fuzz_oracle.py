@@ -28,7 +28,7 @@ from tests.audiences import oracle
 from tests.audiences.fakes import Broken, Crash, Fake
 from tests.audiences.shop import START, TYPES, Address, Shop, audience, day, give
 
-SCHEDULES = 20_000 if os.environ.get("RITORNO_SOAK") else 500
+SCHEDULES = 20_000 if os.environ.get("RITORNO_SOAK") else 200
 PER_TEST = 50
 MODES = ("mirror", "upsert", "append", "replace_file")
 KEY = b"a key of the tests"

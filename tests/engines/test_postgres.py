@@ -48,7 +48,7 @@ def url(server: Server) -> str:
     return f"postgresql://{server.user}@{server.host}:{server.port}/{server.database}"
 
 
-@pytest.mark.slow(180)
+@pytest.mark.slow(125)
 def test_every_mart_is_the_same_on_postgresql_value_by_value(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -402,7 +402,7 @@ def workers_at_work(log: Path) -> int:
     return len(set(re.findall(r"Launching executor app-\S+?/(\d+)", log.read_text(errors="replace"))))
 
 
-@pytest.mark.slow(120)
+@pytest.mark.slow(140)
 def test_identity_orders_rfm_and_cohorts_are_the_same_on_a_spark_cluster(cluster: Path, tmp_path: Path) -> None:
     raw = dirty_shop(tmp_path / "shop")
     expected = built(raw, tmp_path / "duckdb", "duckdb", SPINE)

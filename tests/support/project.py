@@ -28,6 +28,7 @@ from ritorno import contract, steps
 from ritorno.home import PROJECT_ROOT, Home
 from ritorno.landing import ledger
 from ritorno.step_context import StepContext
+from tests.support.nothing import Nothing
 
 AS_OF_SENTINEL = "2199-12-31"
 RawRows = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -224,13 +225,24 @@ class Project:
         self.load_raw(con, raw)
         return con
 
-    def run(self, con: duckdb.DuckDBPyConnection, *models: str, as_of: date | str, given: Collection[str] = ()) -> None:
-        """Build these models and all their ancestors, in order; those `given` stand already (see `give`)."""
+    def run(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        *models: str,
+        as_of: date | str,
+        given: Collection[str] = (),
+        remember: bool = True,
+    ) -> None:
+        """Build these models and all their ancestors, in order; those `given` stand already (see `give`).
+
+        What reads empty tables only is remembered from the example before, unless `remember` is false.
+        """
+        nothing = Nothing(con) if remember else None
         for unique_id in self._order(models, given):
             if unique_id.startswith("step."):
                 self._run_step(con, unique_id.removeprefix("step."), str(as_of))
             else:
-                self._build(con, self.manifest["nodes"][unique_id], str(as_of))
+                self._build(con, self.manifest["nodes"][unique_id], str(as_of), nothing)
 
     def order(self, models: Sequence[str], given: Collection[str] = ()) -> list[str]:
         """The names of the models that `run` would build, in order; steps are left out."""
@@ -311,9 +323,13 @@ class Project:
         policy = load_policy(PROJECT_ROOT, self.vars).values
         step.run(StepContext(con, policy, date.fromisoformat(as_of), self.home, self.manifest, run_id))
 
-    def _build(self, con: duckdb.DuckDBPyConnection, node: Mapping[str, Any], as_of: str) -> None:
+    def _build(
+        self, con: duckdb.DuckDBPyConnection, node: Mapping[str, Any], as_of: str, nothing: Nothing | None = None
+    ) -> None:
         schema, name = node["schema"], node["name"]
         con.execute(f"create schema if not exists {schema}")
+        if nothing is not None:
+            nothing.forget(f"{schema}.{name}")
         if node["resource_type"] == "seed":
             path = PROJECT_ROOT / node["original_file_path"]
             types = node["config"].get("column_types") or {}
@@ -326,7 +342,16 @@ class Project:
             _snapshot(con, f"{schema}.{name}", sql, node["config"], as_of)
             return
         kind = "view" if node["config"]["materialized"] == "view" else "table"
-        con.execute(f"create or replace {kind} {schema}.{name} as {sql}")
+
+        def make() -> None:
+            con.execute(f"create or replace {kind} {schema}.{name} as {sql}")
+
+        if nothing is None:
+            make()
+        else:
+            # typed rows are landed ones, on whatever day; other models may make rows of days alone
+            is_of_any_day = name.startswith(("stg_", "int_canonical__"))
+            nothing.build(f"{schema}.{name}", kind, node["compiled_code"] if is_of_any_day else sql, make)
 
 
 def _snapshot(con: duckdb.DuckDBPyConnection, relation: str, sql: str, config: Mapping[str, Any], as_of: str) -> None:

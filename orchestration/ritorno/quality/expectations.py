@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import yaml
 
+from ritorno.documents import load_yaml
 from ritorno.errors import UnusableInput
 from ritorno.home import PROJECT_ROOT
 from ritorno.quality.drift import DISTRIBUTION_LIMITS, METRICS, NUMBER_LIMITS, DriftRule
@@ -156,7 +157,7 @@ def expected_checks(stage: str, folder: Path = FOLDER) -> list[ExpectedCheck]:
 
 def _load(path: Path, stage: str) -> Suite:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = load_yaml(path.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:
         raise UnusableInput(f"{path}: is no YAML: {error}") from error
     if not isinstance(content, dict):
