@@ -19,7 +19,6 @@ import duckdb
 
 from ritorno.incremental import FRONT, RUN, SUBSCRIPTIONS, decision_of, is_kept
 from tests.support import Project
-from tests.support.nothing import Nothing
 from tests.support.project import AS_OF_SENTINEL
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -81,7 +80,6 @@ class Warehouse:
         """
         self.runs += 1
         self._land(raw)
-        nothing = Nothing(self.con)
         for unique_id in self.project._order([self.until]):
             if self.rebuilt is not None and not self.rebuilt(unique_id.rpartition(".")[2]):
                 continue
@@ -90,7 +88,7 @@ class Warehouse:
             elif killed_before is not None and unique_id == f"model.ritorno.{killed_before}":
                 break
             else:
-                self._build(unique_id, as_of, nothing)
+                self._build(unique_id, as_of)
         return self.decision(SUBSCRIPTIONS if "subscription" in self.until else RUN)
 
     def decision(self, name: str) -> Mapping[str, Any]:
@@ -128,14 +126,14 @@ class Warehouse:
             self.con.execute(f'delete from "{schema}"."{table}"')
         self.project.load_raw(self.con, raw)
 
-    def _build(self, unique_id: str, as_of: date, nothing: Nothing) -> None:
+    def _build(self, unique_id: str, as_of: date) -> None:
         node = self.project.manifest["nodes"][unique_id]
         sql = self._sql(node, as_of)
         decision = self.decision(decision_of(node) if is_kept(node) else FRONT)
         is_incremental = decision.get("run_id") == f"run-{self.runs}" and decision["mode"] == "incremental"
         touched_sql = sql.replace("/* touched: ", "").replace(" :touched */", "") if is_incremental else sql
         if not is_kept(node) or not is_incremental:
-            self.project._build(self.con, {**node, "compiled_code": touched_sql}, str(as_of), nothing)
+            self.project._build(self.con, {**node, "compiled_code": touched_sql}, str(as_of))
             return
         relation, key = f"{node['schema']}.{node['name']}", node["config"]["unique_key"]
         column = next(column for column in COLUMNS if column in key)
@@ -149,7 +147,6 @@ class Warehouse:
             f"where {key} in (select {column} from intermediate.{list_of})"
         )
         self.con.commit()
-        nothing.forget(relation)
 
     def _sql(self, node: Mapping[str, Any], as_of: date) -> str:
         if node["resource_type"] == "seed":

@@ -11,7 +11,6 @@ from typing import Any
 import duckdb
 
 from tests.support import Project
-from tests.support.nothing import Nothing
 
 INPUTS: Mapping[str, str] = {
     "orders": (
@@ -154,7 +153,6 @@ def connect(project: Project, rows: Mapping[str, Sequence[tuple[Any, ...]]]) -> 
 def build(project: Project, con: duckdb.DuckDBPyConnection, models: Sequence[str], as_of: date) -> None:
     """Run these models and those of their ancestors that stand after the inputs."""
     done: set[str] = set()
-    nothing = Nothing(con)
 
     def visit(unique_id: str) -> None:
         name = unique_id.split(".")[-1]
@@ -164,7 +162,7 @@ def build(project: Project, con: duckdb.DuckDBPyConnection, models: Sequence[str
         node = project.manifest["nodes"][unique_id]
         for parent in node["depends_on"].get("nodes", []):
             visit(parent)
-        project._build(con, node, str(as_of), nothing)
+        project._build(con, node, str(as_of))
 
     for model in models:
         visit(project._node(model)["unique_id"])
