@@ -15,6 +15,7 @@ from ritorno.audiences import exposures, operate
 from ritorno.errors import UnusableInput
 from ritorno.home import Home
 from ritorno.identity import normalise
+from ritorno.identity.tables import MEMORY
 from ritorno.incremental import FINISHED
 from ritorno.landing import Source, land
 from ritorno.policy import load_policy
@@ -266,9 +267,13 @@ def test_the_run_after_an_erasure_builds_everything_in_full(shop: Home) -> None:
         con.execute("create schema if not exists intermediate")
         for name in FINISHED:
             con.execute(f"create or replace table intermediate.{name} as select 'last' as run_id")
+        for name in MEMORY:
+            con.execute(f"create or replace table identity.{name} as select 'last' as run_id")
     ask(shop)
     with duckdb.connect(str(shop.warehouse), read_only=True) as con:
         assert con.execute("from duckdb_tables() where table_name like 'int_changes%done'").fetchall() == []
+        left = con.execute("select table_name from duckdb_tables() where schema_name = 'identity'").fetchall()
+        assert {name for (name,) in left}.isdisjoint(MEMORY)
 
 
 def test_without_the_key_nothing_lands_where_somebody_was_erased(shop: Home, raw: Path) -> None:

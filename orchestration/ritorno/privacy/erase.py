@@ -25,6 +25,7 @@ from ritorno.audiences.store import FileStore, transaction
 from ritorno.contract import RawTable, raw_tables
 from ritorno.errors import CheckFailed, RitornoError, UnusableInput
 from ritorno.home import Home
+from ritorno.identity.tables import MEMORY
 from ritorno.landing import csv_files, export_quarantine
 from ritorno.landing.quarantine_files import RELATION as QUARANTINED
 from ritorno.privacy import files, sweep, tokens
@@ -253,6 +254,8 @@ class Erasure:
                     counts = sweep.sweep(con, "warehouse", work, skip_schemas=("raw",), skip_tables=self.skip_tables)
                     for finished in incremental.FINISHED:  # tables that were written over are built in full by the next
                         con.execute(f"drop table if exists intermediate.{finished}")
+                    for name in MEMORY:  # who is who too; and a hash of a guest's key could be guessed as the key could
+                        con.execute(f"drop table if exists identity.{name}")
                 _add(proof.tables, {f"warehouse.{name}": count for name, count in counts.items()})
                 proof.write(self.home)
                 self.checkpoint("rewritten")
