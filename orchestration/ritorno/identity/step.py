@@ -447,11 +447,9 @@ def _retire(warehouse: duckdb.DuckDBPyConnection) -> None:
                 arg_min(k.node_key, {age_of("k", "source_id")}) filter (where k.node_key is not null) as customer_key,
                 min(o.first_seen_at) as first_seen_at
             from keyed as o
+            anti join (select node_key from identity.nodes where not is_retired) as known on o.node_key = known.node_key
             left join identity.nodes as n on o.new_node_key = n.node_key and not n.is_retired
             left join identity.nodes as k on n.customer_key = k.node_key
-            where o.node_key not in (
-                select known.node_key from identity.nodes as known where not known.is_retired
-            )
             group by o.node_key, o.system, o.entity, o.node_id
         )
         select

@@ -168,8 +168,8 @@ def _see(warehouse: duckdb.DuckDBPyConnection) -> None:
     warehouse.execute("insert into identity.seen select row_hash, hash(node_key) from temp.identity_identified")
     warehouse.execute("""
         insert into identity.seen
-        select row_hash, null from temp.identity_came
-        where row_hash not in (select row_hash from temp.identity_identified)
+        select c.row_hash, null
+        from temp.identity_came as c anti join temp.identity_identified as i on c.row_hash = i.row_hash
     """)
     warehouse.execute("""
         create or replace temp table identity_changed as
