@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -93,9 +94,8 @@ cli.main()
 @pytest.mark.parametrize("code", [0, 1])
 def test_a_process_that_has_refreshed_is_left_at_once_with_all_it_said(code: int) -> None:
     def left(how: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-c", LEAVES, how, str(code)], capture_output=True, text=True, check=False
-        )
+        command, buffered = [sys.executable, "-c", LEAVES, how, str(code)], {**os.environ, "PYTHONUNBUFFERED": ""}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=buffered)
         assert (done.returncode, done.stderr) == (code, "")
         return done.stdout
 

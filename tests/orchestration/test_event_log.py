@@ -49,6 +49,7 @@ def written_by(storage: SqliteEventLogStorage, home: Path) -> dict[str, list[Any
             assets=[orders, customers], asset_checks=[complete]
         ).resolve_implicit_global_asset_job_def()
         runs = [job.execute_in_process(instance=instance).run_id for _ in range(2)]
+        instance.create_run_for_job(job)  # planned, and never begun
         with storage.index_connection() as index:
             found = {
                 table: sorted(map(tuple, index.execute(text(f"select {columns} from {table}"))), key=repr)
@@ -66,7 +67,8 @@ def test_the_same_rows_as_dagsters_own_storage(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
     kept = written_by(KeptOpenEventLog(str(tmp_path / "kept")), tmp_path)
     assert kept == plain
-    assert len(kept["asset_check_executions"]) == 4
+    assert len(kept["asset_check_executions"]) == 6
+    assert [row[2] for row in kept["asset_check_executions"]].count("PLANNED") == 2
     assert len(kept["run 1"]) > 20
 
 
