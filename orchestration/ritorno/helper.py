@@ -245,6 +245,7 @@ def serve(modules: Iterable[str]) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     collect_seldom()
+    sys.warnoptions.append("ignore:resource_tracker")  # dbt's semaphores are let go when we are ended, unasked
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     asked, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     with Path(os.devnull).open("rb") as nothing:

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+from multiprocessing.util import _args_from_interpreter_flags  # type: ignore[attr-defined]
 from pathlib import Path
 
 from ritorno.errors import UnusableInput
@@ -30,6 +31,11 @@ def refuse(what: str) -> None:
 
 def be_odd() -> None:
     raise OddError(1, 2)
+
+
+def flags_of_its_own_processes() -> list[str]:
+    found: list[str] = _args_from_interpreter_flags()
+    return found
 
 
 def leave() -> None:

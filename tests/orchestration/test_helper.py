@@ -45,6 +45,8 @@ def test_it_is_done_in_another_process_and_raised_here(other: int, log_file: Pat
     helped(helped_work.complain)
     assert "a complaint" in log_file.read_text()
     assert helped(helped_work.pid)[0] == other
+    quiet = helped(helped_work.flags_of_its_own_processes)
+    assert "-Wignore:resource_tracker" in quiet, "what dbt leaves behind would be a warning in every run's log"
 
 
 def test_what_is_started_early_is_used_and_ended_with_the_command_that_started_it(log_file: Path) -> None:
