@@ -81,7 +81,7 @@ class Warehouse:
         self.runs += 1
         self._land(raw)
         for unique_id in self.project._order([self.until]):
-            if self.rebuilt is not None and not self.rebuilt(unique_id.rpartition(".")[2]):
+            if self._stays(unique_id):
                 continue
             if unique_id.startswith("step."):
                 self.project._run_step(self.con, unique_id.removeprefix("step."), str(as_of), f"run-{self.runs}")
@@ -118,6 +118,12 @@ class Warehouse:
     def touched(self, name: str) -> set[str]:
         """The keys in a list of touched ones."""
         return {row[0] for row in self.con.execute(f"select * from intermediate.{name}").fetchall()}
+
+    def _stays(self, unique_id: str) -> bool:
+        """Whether a run leaves a table as it stands. `stand` brings no views."""
+        node = self.project.manifest["nodes"].get(unique_id)
+        is_view = node is not None and node["config"]["materialized"] == "view"
+        return self.rebuilt is not None and not is_view and not self.rebuilt(unique_id.rpartition(".")[2])
 
     def _land(self, raw: Rows) -> None:
         for schema, table in self.con.execute(
