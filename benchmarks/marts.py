@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import resource
 import sys
 import tempfile
 import threading
@@ -331,7 +330,7 @@ def main(orders: int, home_root: Path, results: Path | None) -> None:
     table.add_row("all", f"{total:.1f}", f"{total / floor:.0f}", style="bold")
     Console(width=120).print(table)
     Console(width=120).print(beside_plain({timing.name: timing.seconds for timing in timings}, plain, floor))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    peak = max(timing.peak_gb for timing in timings)  # the process's own would be that of the plain queries
     print(f"peak memory {peak:.1f} GB, warehouse {(home_root / 'warehouse.duckdb').stat().st_size / 1e9:.1f} GB")
     if results:
         found = {
