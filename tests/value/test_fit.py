@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -206,3 +210,14 @@ def test_small_statistics_equal_their_definitions():
     assert rank_correlation(np.ones(3), np.array([3.0, 2, 1])) is None
     assert tie_safe_groups(np.array([5.0, 5, 5, 5]), 10).tolist() == [1, 1, 1, 1]
     assert tie_safe_groups(np.arange(10.0), 10).tolist() == list(range(1, 11))
+
+
+@pytest.mark.skipif(os.cpu_count() == 1, reason="one core has no threads to start")
+def test_linear_algebra_starts_no_threads():
+    """Its threads would wait for each other, and sums would depend on how many cores there are."""
+    code = (
+        "import os, ritorno; count = lambda: len(os.listdir('/proc/self/task')); before = count(); "
+        "import ritorno.value.fit, scipy.linalg; assert count() == before, count()"
+    )
+    plain = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=plain)
