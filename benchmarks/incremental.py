@@ -268,7 +268,7 @@ def main(orders: int, root: Path, kind: str = "orders") -> None:
         decision = incremental.SUBSCRIPTIONS if kind == "subscriptions" else incremental.RUN
         engine.fetch(con, [("intermediate", decision)], home.tmp)
         tier = incremental.heavy_tier(con)
-        sentence = incremental.tier_sentence(con, decision) if kind == "subscriptions" else tier and tier.sentence
+        sentence = incremental.sentence(con, decision) if kind == "subscriptions" else tier and tier.sentence
     whole = {SENT: sending["first"], **build("whole", NEXT, full=True)}
 
     table = Table(title=f"{orders:,} {kind} on {engine.name} · {sentence}")

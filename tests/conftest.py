@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from ritorno.helper import collect_seldom
+
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.register_profile("soak", derandomize=False, deadline=None, print_blob=True, max_examples=1000)
 settings.load_profile(os.environ.get("RITORNO_HYPOTHESIS", "steady"))
 
-# As in `ritorno` itself: dbt, Dagster and two thousand collected tests are millions of objects that stay, and looking
-# for garbage among them every 700 new ones was a good part of the time.
-gc.set_threshold(100_000, 20, 10)
+collect_seldom()  # two thousand collected tests are objects that stay, too
 
 # Parsing the project costs ten seconds of CPU, and depends on no home: every test's `ritorno` shares one of this
 # checkout, as the refreshes of a home do. What a test overrides (`--vars`) stands in folders of its own in it.

@@ -623,11 +623,16 @@ final as (
 select * from final
 {%- endmacro %}
 
+{#- A model that is built after all of these. -#}
+{% macro after_all_of(names) -%}
+{%- for name in names %}
+-- depends_on: {{ ref(name) }}
+{%- endfor %}
+{%- endmacro %}
+
 {#- What is kept of a finished run is written after all tables that it stands for. -#}
 {% macro after_the_heavy_tier() -%}
-{%- for heavy in heavy_models() %}
--- depends_on: {{ ref(heavy) }}
-{%- endfor %}
+{{ after_all_of(heavy_models()) }}
 {%- endmacro %}
 
 {#- Of `chunks`, what a decision of a front asks, as `sums`; its reasons; and how its row ends: the sizes, and the window

@@ -27,9 +27,7 @@
 
 {#- What is kept of a finished run is written after all tables that it stands for. -#}
 {% macro after_the_lifecycle() -%}
-{%- for name in lifecycle_models() %}
--- depends_on: {{ ref(name) }}
-{%- endfor %}
+{{ after_all_of(lifecycle_models()) }}
 {%- endmacro %}
 
 {#- What int_lifecycle__points reads of the thresholds. -#}

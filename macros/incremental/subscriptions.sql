@@ -38,9 +38,7 @@
 
 {#- What is kept of a finished run is written after all tables that it stands for. -#}
 {% macro after_the_subscription_tier() -%}
-{%- for name in subscription_models() %}
--- depends_on: {{ ref(name) }}
-{%- endfor %}
+{{ after_all_of(subscription_models()) }}
 {%- endmacro %}
 
 {#- The terms of plans that a subscription's row or event may bring. -#}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 
@@ -29,8 +29,37 @@ LIFECYCLE = "int_changes__lifecycle_run"
 """The model that says how lifecycles are built."""
 FINISHED = ("int_changes__done", "int_changes__subscription_done", "int_changes__lifecycle_done")
 """The models that stand for the last finished run of each; without them the next run builds everything in full."""
-_TIERS = {SUBSCRIPTIONS: ("subscription tier", "subscriptions"), LIFECYCLE: ("lifecycles", "customers")}
+IDENTITY = "identity.run"
+"""The table that says how the step identity resolved who is who."""
 _VERSIONS = ("ritorno", "dbt-core", "dbt-duckdb", "dbt-postgres", "duckdb")
+
+
+class _Told(NamedTuple):
+    """Where a decision stands, and its words: columns of what was recomputed and of all there is, and their unit."""
+
+    relation: str
+    what: str
+    full: str
+    some: str
+    all: str
+    unit: str
+
+
+_TOLD = {
+    FRONT: _Told(
+        f"intermediate.{FRONT}", "front", "front built in full", "changed_rows", "landed_rows",
+        "rows in chunks that changed",
+    ),
+    IDENTITY: _Told(IDENTITY, "identity", "identity resolved in full", "touched_nodes", "nodes", "nodes touched"),
+    SUBSCRIPTIONS: _Told(
+        f"intermediate.{SUBSCRIPTIONS}", "subscription tier", "subscription tier built in full",
+        "touched_subscriptions", "subscriptions", "subscriptions touched",
+    ),
+    LIFECYCLE: _Told(
+        f"intermediate.{LIFECYCLE}", "lifecycles", "lifecycles built in full", "touched_customers", "customers",
+        "customers touched",
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,47 +100,24 @@ def heavy_tier(warehouse: duckdb.DuckDBPyConnection) -> HeavyTier | None:
     return HeavyTier(*row) if row else None
 
 
-def front_sentence(warehouse: duckdb.DuckDBPyConnection) -> str | None:
-    """For people: how the warehouse's last run built the front; None if no run got that far."""
+def sentence(warehouse: duckdb.DuckDBPyConnection, decision: str) -> str | None:
+    """For people: how the warehouse's last run built what a decision is about; None if no run got that far.
+
+    Args:
+        warehouse: the home's, with the decision's row.
+        decision: FRONT, IDENTITY, SUBSCRIPTIONS or LIFECYCLE.
+    """
+    told = _TOLD[decision]
     try:
-        row = warehouse.execute(f"select mode, reason, changed_rows, landed_rows from intermediate.{FRONT}").fetchone()
+        row = warehouse.execute(f"select mode, reason, {told.some}, {told.all} from {told.relation}").fetchone()
     except duckdb.CatalogException:
         return None
     if row is None:
         return None
-    mode, reason, changed, landed = row
+    mode, reason, some, all_of_them = row
     if mode == "full":
-        return f"front built in full: {reason}"
-    return f"front incremental: {changed:,} of {landed:,} rows in chunks that changed"
-
-
-def identity_sentence(warehouse: duckdb.DuckDBPyConnection) -> str | None:
-    """For people: how the warehouse's last run resolved who is who; None if no run got that far."""
-    try:
-        row = warehouse.execute("select mode, reason, touched_nodes, nodes from identity.run").fetchone()
-    except duckdb.CatalogException:
-        return None
-    if row is None:
-        return None
-    mode, reason, touched, nodes = row
-    if mode == "full":
-        return f"identity resolved in full: {reason}"
-    return f"identity incremental: {touched:,} of {nodes:,} nodes touched"
-
-
-def tier_sentence(warehouse: duckdb.DuckDBPyConnection, decision: str) -> str | None:
-    """For people: how the warehouse's last run built the subscription tier or lifecycles, if it got there."""
-    tier, unit = _TIERS[decision]
-    try:
-        row = warehouse.execute(f"select mode, reason, {unit}, touched_{unit} from intermediate.{decision}").fetchone()
-    except duckdb.CatalogException:
-        return None
-    if row is None:
-        return None
-    mode, reason, all_of_them, touched = row
-    if mode == "full":
-        return f"{tier} built in full: {reason}"
-    return f"{tier} incremental: {touched:,} of {all_of_them:,} {unit} touched"
+        return f"{told.full}: {reason}"
+    return f"{told.what} incremental: {some:,} of {all_of_them:,} {told.unit}"
 
 
 def heavy_tier_of(home: Home) -> HeavyTier | None:

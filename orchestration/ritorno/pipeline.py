@@ -295,7 +295,7 @@ def _tell_what_was_built(run: Run, stage: Stage, names: Collection[str]) -> None
 def _tell_heavy_tier(run: Run, stage: Stage) -> None:
     with warehouse(run) as con:
         run.heavy_tier = incremental.heavy_tier(con)
-        sentences = incremental.front_sentence(con), incremental.identity_sentence(con)
+        sentences = [incremental.sentence(con, decision) for decision in (incremental.FRONT, incremental.IDENTITY)]
     for sentence in sentences:
         if sentence is not None:
             run.detail(stage.name, sentence)
@@ -307,7 +307,7 @@ def _tell_heavy_tier(run: Run, stage: Stage) -> None:
 
 def _tell_tier(run: Run, stage: Stage, decision: str) -> None:
     with warehouse(run) as con:
-        sentence = incremental.tier_sentence(con, decision)
+        sentence = incremental.sentence(con, decision)
     if sentence is not None:
         run.detail(stage.name, sentence)
         if "in full: policy: " not in sentence:

@@ -132,7 +132,7 @@ def shop() -> Book:
 
 
 ROWS = "int_changes__lifecycle_rows"
-OF_ORDERS = "select customer_key from customers\n    where", "select customer_key from customers\n    where false and"
+OF_ORDERS = "select customer_key from customers\n", "select customer_key from customers where false\n"
 
 
 def _unhashed(cte: str) -> tuple[str, str]:
@@ -250,13 +250,13 @@ def test_a_stay_that_is_merely_open_is_not_touched(base: Path, change: Change, d
     assert _named(warehouse) == touched
 
 
-INTERRUPTED = "where (select before.is_interrupted from before) and"
+INTERRUPTED = "where (select before.is_interrupted from before)"
 
 
 @pytest.mark.parametrize("is_forgotten", [False, True])
 def test_what_a_killed_run_had_built_is_built_again_though_its_cause_is_gone(base: Path, is_forgotten: bool) -> None:
     """The file that caused it is forgotten: nothing but the list of the killed run tells of it."""
-    edit = {LIST: (INTERRUPTED, "where false and")} if is_forgotten else {}
+    edit = {LIST: (INTERRUPTED, "where false")} if is_forgotten else {}
     warehouse, landed = Lifecycles(edit=edit, rebuilt=_is_asked_for), shop()
     warehouse.stand(base)
     CASES["a subscription that ended"].change(landed)

@@ -204,7 +204,7 @@ def test_days_of_a_shop_and_a_kill_in_the_middle_leave_what_a_full_build_makes(
     shop.fetched(tables)
     tables += PEOPLE
     with duckdb.connect(str(shop.home.warehouse)) as con:
-        assert "identity incremental: " in str(incremental.identity_sentence(con))
+        assert "identity incremental: " in str(incremental.sentence(con, incremental.IDENTITY))
         con.execute("create schema incrementally")
         for schema, name in tables:
             con.execute(f"create table incrementally.{name} as from {schema}.{name}")
@@ -212,7 +212,7 @@ def test_days_of_a_shop_and_a_kill_in_the_middle_leave_what_a_full_build_makes(
     assert shop.build(END, "whole", full=True).reason == "asked for (--full)"
     shop.fetched(sorted({*tables} - {*PEOPLE}))
     with duckdb.connect(str(shop.home.warehouse)) as con:
-        assert incremental.identity_sentence(con) == "identity resolved in full: asked for (--full)"
+        assert incremental.sentence(con, incremental.IDENTITY) == "identity resolved in full: asked for (--full)"
 
         def differing() -> list[str]:
             return [

@@ -78,29 +78,31 @@ crossing as (
 
 ),
 
-touched as (
+changed as (
 
     select customer_key from customers
-    where (select run.mode from run) = 'incremental'
     union all
     select customer_key from changed_lifecycle_rows
-    where (select run.mode from run) = 'incremental'
     union all
     select customer_key from crossing
-    where (select run.mode from run) = 'incremental'
     {{ and_previous(
         'int_lifecycle__points',
         "select standing.customer_key from {previous} as standing"
         ~ " inner join lines on standing.customer_key = lines.customer_key"
         ~ " inner join changed_thresholds on lines.business_line = changed_thresholds.business_line"
         ~ " and " ~ month_start('standing.happened_on') ~ " = changed_thresholds.month"
-        ~ " where (select run.mode from run) = 'incremental'"
     ) }}
     {{ and_previous(
         'int_changes__lifecycle_customers',
-        "select customer_key from {previous}"
-        ~ " where (select before.is_interrupted from before) and (select run.mode from run) = 'incremental'"
+        'select customer_key from {previous} where (select before.is_interrupted from before)'
     ) }}
+
+),
+
+touched as (
+
+    select customer_key from changed
+    where (select run.mode from run) = 'incremental'
 
 ),
 

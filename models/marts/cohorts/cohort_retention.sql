@@ -63,8 +63,23 @@ cut_cells as (
 
 ),
 
--- Customers of a cohort whose periods begin and finish together: one group in calendar months, a few in windows. What
--- follows goes by the numbers of groups and cohorts: windows and joins by four texts cost twice as much.
+-- customers of a cohort whose periods begin and finish together: one group in calendar months, a few in windows
+peers as (
+
+    select
+        cohort_type,
+        cohort,
+        cut,
+        cut_value,
+        last_begun_period,
+        last_finished_period,
+        sum(last_active_customers) as customers
+    from cut_cells
+    group by cohort_type, cohort, cut, cut_value, last_begun_period, last_finished_period
+
+),
+
+-- What follows goes by the numbers of groups and cohorts: windows and joins by four texts cost twice as much.
 peer_groups as (
 
     select
@@ -74,18 +89,7 @@ peer_groups as (
                 cohort_type asc, cohort asc, cut asc, cut_value asc, last_begun_period asc, last_finished_period asc
         ) as peer_number,
         dense_rank() over (order by cohort_type asc, cohort asc, cut asc, cut_value asc) as cohort_number
-    from (
-        select
-            cohort_type,
-            cohort,
-            cut,
-            cut_value,
-            last_begun_period,
-            last_finished_period,
-            sum(last_active_customers) as customers
-        from cut_cells
-        group by cohort_type, cohort, cut, cut_value, last_begun_period, last_finished_period
-    ) as grouped
+    from peers
 
 ),
 

@@ -22,6 +22,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from ritorno import sql
 from ritorno.identity import tables, touched
 from ritorno.identity.resolve import Edge, Numbers, Pair, components, ordered, separate
 from ritorno.identity.tables import age_of, registered, source_id
@@ -112,11 +113,10 @@ def reason_for_full(context: StepContext) -> str | None:
 
 
 def _row(warehouse: duckdb.DuckDBPyConnection, schema: str, name: str, columns: str) -> tuple[Any, ...] | None:
-    stands = warehouse.execute(
-        "select 1 from duckdb_tables() where database_name = current_database() and schema_name = ? and table_name = ?",
-        [schema, name],
-    ).fetchone()
-    return warehouse.execute(f"select {columns} from {schema}.{name}").fetchone() if stands else None
+    if not sql.column_types(warehouse, schema, name):
+        return None
+    row: tuple[Any, ...] | None = warehouse.execute(f"select {columns} from {schema}.{name}").fetchone()
+    return row
 
 
 def _version(policy: Mapping[str, Any]) -> str:
