@@ -14,7 +14,8 @@ import duckdb
 import pytest
 
 from ritorno import contract, steps
-from ritorno.home import PROJECT_ROOT
+from ritorno.dbt import DbtProject
+from ritorno.home import PROJECT_ROOT, Home
 from ritorno.landing import ledger
 from tests.support import Project
 
@@ -31,11 +32,15 @@ def test_plain_dbt_build_passes_on_an_empty_warehouse_with_every_unit_and_data_t
         ledger.ensure(con)
         for step in steps.STEPS:
             step.ensure(con)
-    done = dbt(tmp_path, "build")
+    # 800 nodes, each of which would open and close the file, and log what nobody reads
+    done = dbt(tmp_path, "build", "--log-level-file", "none", RITORNO_KEEP_OPEN="True")
     assert done.returncode == 0, done.stdout[-6000:]
     results = json.loads((tmp_path / "target" / "run_results.json").read_text(encoding="utf-8"))["results"]
     ran = [r["unique_id"] for r in results if r["unique_id"].startswith("unit_test.")]
     assert len(ran) > 30
+    refreshs = DbtProject(Home(tmp_path))
+    refreshs.manifest()
+    assert _parsed_otherwise(tmp_path / "target", refreshs.target) == [], "dbt's shortcuts make another parse"
     # an entity that nobody provides leaves its marts there, typed and empty
     with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as con:
         marts = {
@@ -80,6 +85,28 @@ SMALL = {
 """Models that may compare all with all, since what they compare is counted already."""
 
 
+BUILT = {"build_path", "compiled", "compiled_code", "compiled_path", "extra_ctes", "extra_ctes_injected", "index"}
+"""What dbt adds to a node when it builds it."""
+
+
+def _parsed_otherwise(*targets: Path) -> list[str]:
+    """The ids of which two of dbt's targets say different things."""
+    one, other = (_parsed(target) for target in targets)
+    assert len(one) > 1000
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+
+def _parsed(target: Path) -> dict[str, dict[str, Any]]:
+    manifest = json.loads((target / "manifest.json").read_text(encoding="utf-8"))
+    kinds = ("nodes", "sources", "macros", "exposures", "metrics", "semantic_models", "unit_tests")
+    found = {}
+    for unique_id, said in (item for kind in kinds for item in manifest[kind].items()):
+        found[unique_id] = {name: value for name, value in said.items() if name not in BUILT | {"created_at"}}
+        if said.get("resource_type") == "test":  # whose macros are known when they are called
+            found[unique_id]["depends_on"] = said["depends_on"]["nodes"]
+    return found
+
+
 def _all_with_all(con: duckdb.DuckDBPyConnection) -> set[str]:
     """The models of which DuckDB plans an outer join as a comparison of all rows with all rows.
 
@@ -99,13 +126,13 @@ def _loops(con: duckdb.DuckDBPyConnection, sql: str) -> bool:
     return any(part["extra_info"]["Join Type"] != "INNER" for part in loops)
 
 
-def dbt(home: Path, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def dbt(home: Path, command: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Plain dbt, as from a shell."""
     folders = ["--target-path", str(home / "target"), "--log-path", str(home / "logs")]
     return subprocess.run(
         [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", command, *folders, *arguments],
         cwd=PROJECT_ROOT,
-        env=os.environ | {"RITORNO_HOME": str(home), "RITORNO_AS_OF": "2024-03-31"},
+        env=os.environ | {"RITORNO_HOME": str(home), "RITORNO_AS_OF": "2024-03-31"} | environment,
         capture_output=True,
         text=True,
         check=False,

@@ -174,10 +174,7 @@ def _subscribed(folder: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["duckdb", "postgres"], indirect=True)
-def test_days_of_a_shop_and_a_kill_in_the_middle_leave_what_a_full_build_makes(
-    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
+def test_days_of_a_shop_and_a_kill_in_the_middle_leave_what_a_full_build_makes(engine: Engine, tmp_path: Path) -> None:
     raw = simulate(tmp_path / "shop", customers=100, seed=4, years=1.0, end=END, format="parquet").raw
     shop = Shop(Home.at(tmp_path / "home").ensure(), engine)
     book = _subscribed(tmp_path / "book")

@@ -23,6 +23,7 @@ from ritorno.cli import DEMO_END
 from ritorno.home import Home
 from ritorno.publishing import FILE_FOR_BI, published_run
 from ritorno.run_log import RunLog
+from ritorno.state import open_file
 
 pytestmark = pytest.mark.slow(250)
 
@@ -58,7 +59,7 @@ class Ritorno:
 
     def marts(self) -> dict[str, list[tuple[object, ...]]]:
         """Every published mart's rows, without what names the run; sorted, since a table has no order."""
-        with duckdb.connect(str(self.home.published / FILE_FOR_BI), read_only=True) as con:
+        with opened(self.home.published) as con:
             names = [row[0] for row in con.execute("select table_name from duckdb_tables() order by 1").fetchall()]
             names.remove("published_run")
             run_columns = {"published_run_id", "run_id", "checked_at", "measured_at"}
@@ -70,18 +71,22 @@ class Ritorno:
                 found[name] = sorted((tuple(map(_to_ten_digits, row)) for row in rows), key=repr)
             return found
 
-    def runs_mixed_in(self) -> set[tuple[object, ...]]:
-        """The (run, day) pairs in all published marts: one, always."""
-        with duckdb.connect(str(self.home.published / FILE_FOR_BI), read_only=True) as con:
-            names = [row[0] for row in con.execute("select table_name from duckdb_tables()").fetchall()]
-            return {
-                pair
-                for name in names
-                if name != "published_run"
-                for pair in con.execute(
-                    f"select distinct published_run_id, published_as_of from marts.{name}"
-                ).fetchall()
-            }
+
+def opened(run: Path) -> duckdb.DuckDBPyConnection:
+    """The marts of a published run, as BI opens them."""
+    return duckdb.connect(str(run / FILE_FOR_BI), read_only=True)
+
+
+def runs_mixed_in(run: Path) -> set[tuple[object, ...]]:
+    """The (run, day) pairs in all of a run's marts: one, always."""
+    with opened(run) as con:
+        names = [row[0] for row in con.execute("select table_name from duckdb_tables()").fetchall()]
+        return {
+            pair
+            for name in names
+            if name != "published_run"
+            for pair in con.execute(f"select distinct published_run_id, published_as_of from marts.{name}").fetchall()
+        }
 
 
 def add_order(raw: Path, order_id: str, total: str, ordered_at: str = "2026-06-29T10:00:00Z") -> Path:
@@ -98,14 +103,9 @@ def add_order(raw: Path, order_id: str, total: str, ordered_at: str = "2026-06-2
     return batch
 
 
-def query(home: Home, sql: str) -> list[tuple[object, ...]]:
-    with duckdb.connect(str(home.published / FILE_FOR_BI), read_only=True) as con:
-        return con.execute(sql).fetchall()
-
-
 def state_rows(home: Home) -> dict[str, list[tuple[object, ...]]]:
     """All that outlives the warehouse, but for the log of runs, which every attempt enters."""
-    with duckdb.connect(str(home.state), read_only=True) as con:
+    with open_file(home.state, read_only=True) as con:
         tables = con.execute(
             "select schema_name || '.' || table_name from duckdb_tables() where schema_name <> 'runs' order by 1"
         ).fetchall()
@@ -158,7 +158,7 @@ def reader(tmp_path: Path) -> Iterator[Callable[[Home], subprocess.Popen[str]]]:
         process.kill()
 
 
-def test_a_home_through_demo_a_look_back_a_poisoned_batch_a_kill_and_two_refreshes_at_once_ends_like_an_undisturbed_one(
+def test_a_home_through_demo_a_poisoned_batch_a_kill_and_a_look_back_beside_a_refresh_ends_like_an_undisturbed_one(
     tmp_path: Path, reader: Callable[[Home], subprocess.Popen[str]]
 ) -> None:
     ritorno = Ritorno(tmp_path / "home")
@@ -173,7 +173,7 @@ def test_a_home_through_demo_a_look_back_a_poisoned_batch_a_kill_and_two_refresh
     assert "Traceback" not in first.out
     before = published_run(ritorno.home)
     assert before is not None
-    assert ritorno.runs_mixed_in() == {(before.run_id, end)}
+    assert runs_mixed_in(ritorno.home.published) == {(before.run_id, end)}
     assert before.row_counts["customers"] > 0
     parquet = {path.stem for path in (ritorno.home.published / "parquet").glob("*.parquet")}
     assert parquet == {*before.row_counts, "published_run"}
@@ -181,7 +181,7 @@ def test_a_home_through_demo_a_look_back_a_poisoned_batch_a_kill_and_two_refresh
     undisturbed = Ritorno(tmp_path / "undisturbed")
     shutil.copy(ritorno.home.state, undisturbed.home.ensure().state)
 
-    # An earlier day isn't published over a later one unless told to, and then nothing of it is remembered.
+    # An earlier day isn't published over a later one unless told to.
     earlier = ("refresh", "--raw", str(raw), "--as-of", "2026-05-31")
     backdated = ritorno(*earlier)
     assert (backdated.code, "--backdate" in backdated.out) == (2, True), backdated.out
@@ -189,16 +189,8 @@ def test_a_home_through_demo_a_look_back_a_poisoned_batch_a_kill_and_two_refresh
     status = ritorno("status")
     assert f"as of {end}" in status.out
     assert "yes, published" in status.out
-    past = ritorno(*earlier, "--backdate")
-    assert past.code == 0, past.out
-    published = published_run(ritorno.home)
-    assert published is not None
-    assert ritorno.runs_mixed_in() == {(published.run_id, date(2026, 5, 31))}
-    assert max(row[0] for row in query(ritorno.home, "select order_date from marts.orders")) <= date(2026, 5, 31)
-    assert state_rows(ritorno.home) == remembered
 
     # A BI tool opens the published file and keeps it open. A delivery comes in which the totals are broken.
-    shown = ritorno.marts()
     bi = reader(ritorno.home)
     poisoned = add_order(raw, "poison", "12,5o")
     lines = [f"poison-{n},2026-06-29T10:00:00Z,n/a,EUR,paid,p{n}@example.com" for n in range(150)]
@@ -206,8 +198,8 @@ def test_a_home_through_demo_a_look_back_a_poisoned_batch_a_kill_and_two_refresh
     stopped = ritorno(*refresh)
     assert stopped.code == 1, stopped.out
     assert "Traceback" not in stopped.out
-    assert published_run(ritorno.home) == published
-    assert ritorno.marts() == shown
+    assert published_run(ritorno.home) == before
+    assert ritorno.marts() == one
     status = ritorno("status")
     reason = RunLog(ritorno.home).last()[0].reason
     assert reason
@@ -226,31 +218,40 @@ def test_a_home_through_demo_a_look_back_a_poisoned_batch_a_kill_and_two_refresh
     time.sleep(1.5)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
-    assert published_run(ritorno.home) == published
+    assert published_run(ritorno.home) == before
     assert "interrupted" in ritorno("status").out
 
-    # Another batch arrives, and two refreshes start at once; a third doesn't want to wait.
+    # Another batch arrives. A look back, as it is told to, and today's refresh are started together; the one that
+    # comes second waits, a third doesn't want to.
     add_order(raw, "late-1", "123.45")
     dead = RunLog(ritorno.home).last()[0].run_id
-    both = [ritorno.start(*refresh) for _ in range(2)]
+    back = ritorno.start(*earlier, "--backdate")
     deadline = time.monotonic() + 60
     while RunLog(ritorno.home).last()[0].run_id == dead and time.monotonic() < deadline:
         time.sleep(0.2)
+    today = ritorno.start(*refresh)
     impatient = ritorno(*refresh, "--no-wait")
     assert (impatient.code, "another refresh is running" in impatient.out) == (1, True), impatient.out
-    outs = [process.communicate(timeout=900)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0], outs
-    assert sum("waiting for it to end" in out for out in outs) == 1
+    said = back.communicate(timeout=900)[0]
+    assert (back.returncode, "waiting for it to end" in said) == (0, False), said
+    assert state_rows(ritorno.home) == remembered  # nothing is remembered of a day that is past
+    said = today.communicate(timeout=900)[0]
+    assert (today.returncode, "waiting for it to end" in said) == (0, True), said
 
     # The first of them took the new batch in, the second found nothing new; each published all of it.
     attempts = RunLog(ritorno.home).last(5)
     assert [attempt.status for attempt in attempts] == ["published", "published", "interrupted", "failed", "published"]
     assert [attempt.counts["files_read"] for attempt in attempts[:2]] == [0, 1]
+    past = ritorno.home.runs / attempts[1].run_id
+    assert runs_mixed_in(past) == {(attempts[1].run_id, date(2026, 5, 31))}
+    with opened(past) as con:
+        assert con.execute("select max(order_date) <= date '2026-05-31' from marts.orders").fetchall() == [(True,)]
+    assert runs_mixed_in(ritorno.home.published) == {(attempts[0].run_id, end)}
     two = ritorno.marts()
     assert len(two["orders"]) == len(one["orders"]) + 2
     assert len(two["customers"]) == len(one["customers"]) + 2
     assert json.loads((ritorno.home.published / "manifest.json").read_text())["as_of"] == end.isoformat()
-    assert len(list(ritorno.home.runs.iterdir())) == 4
+    assert len(list(ritorno.home.runs.iterdir())) == 3
     assert not list(ritorno.home.runs.glob(".*"))
 
     # The reader saw whole runs only, and the run it held open all along.

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ritorno.home import PROJECT_ROOT
+from ritorno.dbt import DbtProject
+from ritorno.home import PROJECT_ROOT, Home
 
 PROJECT = ("models", "macros", "seeds", "snapshots", "orchestration", "tests/__init__.py", "tests/support",
            "dbt_project.yml", "profiles.yml")  # fmt: skip
@@ -115,10 +116,15 @@ def test_a_new_file_is_a_new_segment_everywhere_with_nothing_else_edited(tmp_pat
         shutil.copytree(source, copy / name, ignore=ignored) if source.is_dir() else shutil.copy(source, copy / name)
     (copy / "models/segments/ordered_once.sql").write_text(SQL, encoding="utf-8")
     (copy / "models/segments/_ordered_once.yml").write_text(YAML, encoding="utf-8")
+    parsed = DbtProject(Home(tmp_path / "home"))
+    parsed.manifest()
+    target = tmp_path / "target"  # the checkout's is no place for another project, which dbt parses where it differs
+    target.mkdir()
+    shutil.copy(parsed.target / "partial_parse.msgpack", target)
     environment = {
         **os.environ,
         "PYTHONPATH": f"{copy / 'orchestration'}{os.pathsep}{copy}",
-        "DBT_TARGET_PATH": str(tmp_path / "target"),  # the checkout's is no place for another project
+        "DBT_TARGET_PATH": str(target),
     }
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(copy), str(tmp_path / "home")],

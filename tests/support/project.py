@@ -25,6 +25,7 @@ import duckdb
 from filelock import FileLock
 
 from ritorno import contract, steps
+from ritorno.dbt import DbtProject
 from ritorno.home import PROJECT_ROOT, Home
 from ritorno.landing import ledger
 from ritorno.step_context import StepContext
@@ -134,16 +135,20 @@ def _names_any(text: str, words: set[str]) -> bool:
 
 
 def _compile_everything(vars_json: str) -> dict[str, Any]:
-    """The manifest with every model compiled; the parsed project is kept beside it for `_compile_readers`."""
+    """The manifest with every model compiled; the parsed project is kept beside it for `_compile_readers`.
+
+    The parse is the one that refreshes of this checkout use.
+    """
     with tempfile.TemporaryDirectory(prefix="ritorno-compile-") as scratch:
-        parsed = _dbt(scratch, vars_json, None, "parse").result
-        _kept_path(vars_json, "parsed").write_bytes(Path(scratch, "target", "partial_parse.msgpack").read_bytes())
+        project = DbtProject(Home(Path(scratch)), json.loads(vars_json))
+        with project._parse_lock():
+            parsed = project.parsed
+            _kept_path(vars_json, "parsed").write_bytes((project.target / "partial_parse.msgpack").read_bytes())
+            # what MetricFlow reads stands in a file of its own
+            semantic = json.loads((project.target / "semantic_manifest.json").read_text(encoding="utf-8"))
         _dbt(scratch, vars_json, parsed, "compile", "--exclude", "resource_type:test", "resource_type:unit_test")
-        target = Path(scratch, "target")
-        manifest: dict[str, Any] = json.loads((target / "manifest.json").read_text(encoding="utf-8"))
-        # what MetricFlow reads stands in a file of its own; kept beside, so that it costs no second parse
-        manifest["semantic_manifest"] = json.loads((target / "semantic_manifest.json").read_text(encoding="utf-8"))
-        return manifest
+        manifest: dict[str, Any] = json.loads(Path(scratch, "target", "manifest.json").read_text(encoding="utf-8"))
+        return {**manifest, "semantic_manifest": semantic}
 
 
 def _compile_readers(vars_json: str, base_json: str, manifest: Mapping[str, Any]) -> dict[str, str]:
