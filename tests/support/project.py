@@ -24,7 +24,7 @@ from typing import Any
 import duckdb
 from filelock import FileLock
 
-from ritorno import contract, steps
+from ritorno import contract, dbt_speed, steps
 from ritorno.dbt import DbtProject
 from ritorno.home import PROJECT_ROOT, Home
 from ritorno.landing import ledger
@@ -175,6 +175,7 @@ def _parsed(path: Path) -> Any:
 def _dbt(scratch: str, vars_json: str, parsed: Any, command: str, *arguments: str) -> Any:
     from dbt.cli.main import dbtRunner
 
+    dbt_speed.install()
     places = ["--project-dir", str(PROJECT_ROOT), "--profiles-dir", str(PROJECT_ROOT)]
     places += ["--target-path", f"{scratch}/target", "--log-path", f"{scratch}/logs"]
     with _environment({"RITORNO_HOME": scratch, "RITORNO_AS_OF": AS_OF_SENTINEL, "RITORNO_RUN_ID": "test-run"}):
