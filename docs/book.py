@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +19,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from markdown_it import MarkdownIt
+
+from ritorno.dbt import DbtProject, environment
+from ritorno.home import Home
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS: dict[str, tuple[str, ...]] = {
@@ -149,14 +151,20 @@ def write_book(site: Path) -> list[Path]:
 
 def write_dbt_docs(site: Path) -> Path:
     """dbt's documentation as one file."""
+    from dbt.cli.main import dbtRunner
+
     home = Path(os.environ.get("RITORNO_HOME") or ROOT / "var").resolve()
     with tempfile.TemporaryDirectory(prefix="ritorno-docs-") as scratch:
         built = (home / "warehouse.duckdb").exists()
-        environment = {**os.environ, "RITORNO_HOME": str(home) if built else scratch}
-        command = [str(Path(sys.executable).with_name("dbt")), "--quiet", "docs", "generate", "--static"]
+        project = DbtProject(Home.at(home if built else scratch))
+        command = ["--quiet", "docs", "generate", "--static", "--project-dir", str(ROOT), "--profiles-dir", str(ROOT)]
         command += ["--target-path", f"{scratch}/target", "--log-path", f"{scratch}/logs"]
         command += [] if built else ["--empty-catalog"]
-        subprocess.run(command, cwd=ROOT, env=environment, check=True)
+        parsed = project.parsed  # the refreshes'
+        with environment({"RITORNO_HOME": str(project.home.root), "DBT_TARGET_PATH": ""}):
+            done = dbtRunner(manifest=parsed).invoke(command)
+        if not done.success:
+            sys.exit(f"dbt can't write its documentation: {done.exception or 'see above'}")
         return Path(shutil.copy(Path(scratch, "target", "static_index.html"), site / DBT_DOCS))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -23,6 +24,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As `make docs` writes it, in a clone without a warehouse."""
     folder = tmp_path_factory.mktemp("site")
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "RITORNO_HOME": str(folder / "no-home")}
+    environment["DBT_TARGET_PATH"] = os.environ["DBT_TARGET_PATH"]
     command = [sys.executable, "-m", "docs.book", str(folder / "site")]
     done = subprocess.run(command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
