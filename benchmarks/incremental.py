@@ -267,11 +267,10 @@ def main(orders: int, root: Path, kind: str = "orders") -> None:
     with duckdb.connect(str(home.warehouse)) as con:
         decision = incremental.SUBSCRIPTIONS if kind == "subscriptions" else incremental.RUN
         engine.fetch(con, [("intermediate", decision)], home.tmp)
-        tier = incremental.heavy_tier(con)
-        sentence = incremental.sentence(con, decision) if kind == "subscriptions" else tier and tier.sentence
+        found = incremental.decision(con, decision)
     whole = {SENT: sending["first"], **build("whole", NEXT, full=True)}
 
-    table = Table(title=f"{orders:,} {kind} on {engine.name} · {sentence}")
+    table = Table(title=f"{orders:,} {kind} on {engine.name} · {found and found.sentence}")
     for column in ("model", "full, s", "a day, s", "share"):
         table.add_column(column, justify="left" if column == "model" else "right")
 

@@ -20,7 +20,7 @@ from ritorno.dbt import BuildFailed, BuildResult, DbtProject, Event, Failure
 from ritorno.engines import Embedded
 from ritorno.helper import DBT, Gone, Helper, do_without, helper, tell
 from ritorno.home import Home
-from ritorno.incremental import HeavyTier
+from ritorno.incremental import Decision
 
 COUNTED = ("table", "touched", "incremental", "seed", "snapshot")
 """Materializations that make a table: counting a view would run it."""
@@ -51,8 +51,8 @@ def reading(project: DbtProject) -> Iterator[None]:
         assert project.parsed is not None
 
 
-Told = tuple[Event, int | None, HeavyTier | None]
-"""A node's result event; the rows of the table it made; how the heavy tier is built, if that is what it decides."""
+Told = tuple[Event, int | None, Decision | None]
+"""A node's result event; the rows of the table it made; what it decided, if it is one of the decisions."""
 
 
 def building(
@@ -118,5 +118,6 @@ def _with_figures(event: Event) -> Told:
     with closing(opened.conn.cursor()) as cursor:
         con: duckdb.DuckDBPyConnection = cursor
         row = con.execute(f"select count(*) from {node['node_relation']['relation_name']}").fetchone()
-        tier = incremental.heavy_tier(con) if node["node_name"] == incremental.RUN else None
-    return event, int(row[0]) if row else None, tier
+        name = node["node_name"]
+        decision = incremental.decision(con, name) if name in incremental.DECISIONS else None
+    return event, int(row[0]) if row else None, decision

@@ -26,7 +26,6 @@ from ritorno.dbt import DbtProject, Manifest, Stage, marts, stages, with_stage_t
 from ritorno.errors import RitornoError
 from ritorno.helper import helped
 from ritorno.home import Home
-from ritorno.incremental import RUN as RUN_MODEL
 from ritorno.policy import load_policy
 from ritorno.quality import CheckResult, ExpectedCheck, expected_checks
 from ritorno.report import address, shown_on
@@ -298,7 +297,7 @@ def _stage_assets(stage: Stage) -> dg.AssetsDefinition:
                 event, rows = told
                 message = DbtCoreCliEventMessage(raw_event=dict(event), event_history_metadata={})
                 for output in message.to_default_asset_events(MANIFEST, TRANSLATOR, context=context):
-                    yield _with_heavy_tier(_with_row_count(output, rows), event, session.run)
+                    yield _with_decision(_with_row_count(output, rows), event, session.run)
 
     assets: dg.AssetsDefinition = build_stage
     return assets
@@ -329,11 +328,11 @@ def _with_row_count(output: Any, rows: int | None) -> Any:  # noqa: ANN401
     return output
 
 
-def _with_heavy_tier(output: Any, event: Mapping[str, Any], run: Run) -> Any:  # noqa: ANN401
-    """Show at int_changes__run how the heavy tier was built, and why."""
-    tier = run.heavy_tier
-    if isinstance(output, dg.Output) and tier is not None and event["data"]["node_info"]["node_name"] == RUN_MODEL:
-        found: dict[str, Any] = {"heavy tier": tier.mode, "why": tier.reason or "", "touched customers": tier.touched}
+def _with_decision(output: Any, event: Mapping[str, Any], run: Run) -> Any:  # noqa: ANN401
+    """Show at a model that decides how others are built what it decided, and why."""
+    made = run.decisions.get(event["data"]["node_info"]["node_name"])
+    if isinstance(output, dg.Output) and made is not None:
+        found: dict[str, Any] = {made.what: made.mode, "why": made.reason or "", made.unit: made.touched}
         return output.with_metadata({**output.metadata, **found})
     return output
 

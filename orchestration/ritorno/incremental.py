@@ -34,56 +34,32 @@ IDENTITY = "identity.run"
 _VERSIONS = ("ritorno", "dbt-core", "dbt-duckdb", "dbt-postgres", "duckdb")
 
 
-class _Told(NamedTuple):
-    """Where a decision stands, and its words: columns of what was recomputed and of all there is, and their unit."""
-
-    relation: str
-    what: str
-    full: str
-    some: str
-    all: str
-    unit: str
-
-
-_TOLD = {
-    FRONT: _Told(
-        f"intermediate.{FRONT}", "front", "front built in full", "changed_rows", "landed_rows",
-        "rows in chunks that changed",
-    ),
-    IDENTITY: _Told(IDENTITY, "identity", "identity resolved in full", "touched_nodes", "nodes", "nodes touched"),
-    SUBSCRIPTIONS: _Told(
-        f"intermediate.{SUBSCRIPTIONS}", "subscription tier", "subscription tier built in full",
-        "touched_subscriptions", "subscriptions", "subscriptions touched",
-    ),
-    LIFECYCLE: _Told(
-        f"intermediate.{LIFECYCLE}", "lifecycles", "lifecycles built in full", "touched_customers", "customers",
-        "customers touched",
-    ),
-}  # fmt: skip
-
-
 @dataclass(frozen=True)
-class HeavyTier:
-    """How a run built the heavy tier.
+class Decision:
+    """How a run built what it may build for touched keys only.
 
     Attributes:
+        what: what it is about, for people.
         mode: `full` or `incremental`.
         reason: why it is full; None if it is incremental.
-        customers: customers with an order, an anonymous order each counting as one; 0 where nobody was counted.
-        touched: those that were recomputed.
+        touched: how many were recomputed.
+        everything: of how many; 0 where nobody counted.
+        unit: what they are.
     """
 
+    what: str
     mode: str
     reason: str | None
-    customers: int
     touched: int
+    everything: int
+    unit: str
 
     @property
     def sentence(self) -> str:
         """For people."""
         if self.mode == "full":
-            return f"built in full: {self.reason}"
-        return f"incremental: {self.touched:,} of {self.customers:,} customers touched"
+            return f"{self.what} built in full: {self.reason}"
+        return f"{self.what} incremental: {self.touched:,} of {self.everything:,} {self.unit}"
 
     @property
     def is_news(self) -> bool:
@@ -91,39 +67,55 @@ class HeavyTier:
         return self.mode == "incremental" or not (self.reason or "").startswith("policy: ")
 
 
-def heavy_tier(warehouse: duckdb.DuckDBPyConnection) -> HeavyTier | None:
-    """What the warehouse's last run decided; None if no run got that far."""
-    try:
-        row = warehouse.execute(f"select mode, reason, customers, touched_customers from intermediate.{RUN}").fetchone()
-    except duckdb.CatalogException:
-        return None
-    return HeavyTier(*row) if row else None
+class _Source(NamedTuple):
+    """Where a decision stands: its table, what it is about, columns of what was touched and of all there is, a unit."""
+
+    relation: str
+    what: str
+    touched: str
+    everything: str
+    unit: str
 
 
-def sentence(warehouse: duckdb.DuckDBPyConnection, decision: str) -> str | None:
-    """For people: how the warehouse's last run built what a decision is about; None if no run got that far.
+_SOURCES = {
+    FRONT: _Source(f"intermediate.{FRONT}", "front", "changed_rows", "landed_rows", "rows in chunks that changed"),
+    IDENTITY: _Source(IDENTITY, "identity", "touched_nodes", "nodes", "nodes touched"),
+    RUN: _Source(f"intermediate.{RUN}", "heavy tier", "touched_customers", "customers", "customers touched"),
+    SUBSCRIPTIONS: _Source(
+        f"intermediate.{SUBSCRIPTIONS}", "subscription tier", "touched_subscriptions", "subscriptions",
+        "subscriptions touched",
+    ),
+    LIFECYCLE: _Source(
+        f"intermediate.{LIFECYCLE}", "lifecycles", "touched_customers", "customers", "customers touched"
+    ),
+}  # fmt: skip
+DECISIONS = tuple(_SOURCES)
+"""All of them, in the order they are made."""
+
+
+def decision(warehouse: duckdb.DuckDBPyConnection, name: str) -> Decision | None:
+    """What the warehouse's last run decided; None if no run got that far.
 
     Args:
         warehouse: the home's, with the decision's row.
-        decision: FRONT, IDENTITY, SUBSCRIPTIONS or LIFECYCLE.
+        name: one of DECISIONS.
     """
-    told = _TOLD[decision]
+    source = _SOURCES[name]
+    asked = f"select mode, reason, {source.touched}, {source.everything} from {source.relation}"
     try:
-        row = warehouse.execute(f"select mode, reason, {told.some}, {told.all} from {told.relation}").fetchone()
+        row = warehouse.execute(asked).fetchone()
     except duckdb.CatalogException:
         return None
     if row is None:
         return None
-    mode, reason, some, all_of_them = row
-    if mode == "full":
-        return f"{told.full}: {reason}"
-    return f"{told.what} incremental: {some:,} of {all_of_them:,} {told.unit}"
+    mode, reason, touched, everything = row
+    return Decision(source.what, mode, reason, touched, everything, source.unit)
 
 
-def heavy_tier_of(home: Home) -> HeavyTier | None:
+def decision_in(home: Home, name: str) -> Decision | None:
     """The same, of a home whose warehouse nobody has open."""
     with duckdb.connect(str(home.warehouse), read_only=True) as con:
-        return heavy_tier(con)
+        return decision(con, name)
 
 
 def policy_hash(values: Mapping[str, Any], project_root: Path = PROJECT_ROOT) -> str:

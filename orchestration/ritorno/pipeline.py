@@ -44,10 +44,7 @@ QUARANTINE = "quarantined_rows"
 SCHEMAS_READ_IN_THE_HOME = frozenset({"marts", "segments", "policy", "snapshots"})
 READ_IN_THE_HOME = frozenset(
     {
-        incremental.RUN,
-        incremental.FRONT,
-        incremental.SUBSCRIPTIONS,
-        incremental.LIFECYCLE,
+        *incremental.DECISIONS,
         QUARANTINE,
         "int_quality__row_statuses",
         "int_canonical__customers",
@@ -55,6 +52,8 @@ READ_IN_THE_HOME = frozenset(
     }
 )
 """What checks, publishing, audiences and the closing table read, wherever dbt's SQL runs."""
+TIERS = frozenset({incremental.RUN, incremental.SUBSCRIPTIONS, incremental.LIFECYCLE})
+"""Decisions that the closing lines repeat; what comes before these tiers stands in the log and in Dagster."""
 DRAFTED_EARLY_BYTES = 2**30
 """Up to this size of the warehouse its marts are copied while they are checked."""
 QUIET_DAYS = 7
@@ -270,48 +269,37 @@ def _built_beside(
     results = building(run.dbt, other, unique_ids, as_of=run.request.as_of, run_id=run.run_id)
     while True:
         try:
-            event, count, tier = next(results)
+            event, count, decision = next(results)
         except StopIteration as end:
             found: BuildResult = end.value
             return found
         on_event(event)
-        run.heavy_tier = tier or run.heavy_tier
+        if decision is not None:
+            run.decisions[event["data"]["node_info"]["node_name"]] = decision
         if count is not None:
             rows[event["data"]["node_info"]["unique_id"]] = count
         yield event, count
 
 
 def _tell_what_was_built(run: Run, stage: Stage, names: Collection[str]) -> None:
-    if incremental.RUN in names:
-        _tell_heavy_tier(run, stage)
-    for decision in (incremental.SUBSCRIPTIONS, incremental.LIFECYCLE):
-        if decision in names:
-            _tell_tier(run, stage, decision)
-    if QUARANTINE in names:
-        with warehouse(run) as con:  # also when a check stops the run: that is when one wants to look
+    decisions = [name for name in incremental.DECISIONS if name in names]
+    if not decisions and QUARANTINE not in names:
+        return
+    with warehouse(run) as con:
+        for name in decisions:
+            _tell_decision(run, stage.name, name, con)
+        if QUARANTINE in names:  # also when a check stops the run: that is when one wants to look
             landing.export_quarantine(con, run.home)
 
 
-def _tell_heavy_tier(run: Run, stage: Stage) -> None:
-    with warehouse(run) as con:
-        run.heavy_tier = incremental.heavy_tier(con)
-        sentences = [incremental.sentence(con, decision) for decision in (incremental.FRONT, incremental.IDENTITY)]
-    for sentence in sentences:
-        if sentence is not None:
-            run.detail(stage.name, sentence)
-    if run.heavy_tier is not None:
-        run.detail(stage.name, f"heavy tier {run.heavy_tier.sentence}")
-        if run.heavy_tier.is_news:
-            run.note(f"heavy tier {run.heavy_tier.sentence}")
-
-
-def _tell_tier(run: Run, stage: Stage, decision: str) -> None:
-    with warehouse(run) as con:
-        sentence = incremental.sentence(con, decision)
-    if sentence is not None:
-        run.detail(stage.name, sentence)
-        if "in full: policy: " not in sentence:
-            run.note(sentence)
+def _tell_decision(run: Run, step: str, name: str, con: duckdb.DuckDBPyConnection) -> None:
+    decision = incremental.decision(con, name)
+    if decision is None:
+        return
+    run.decisions[name] = decision
+    run.detail(step, decision.sentence)
+    if decision.is_news and name in TIERS:
+        run.note(decision.sentence)
 
 
 def _is_transient(message: str) -> bool:
@@ -343,6 +331,8 @@ def run_step(run: Run, step: PythonStep, manifest: Manifest) -> tuple[Mapping[st
                 StepContext(con, run.request.policy.values, run.request.as_of, run.home, manifest, run.run_id)
             )
         run.request.engine.send(con, step.tables, run.home.tmp)
+        if (decided := f"{step.name}.run") in incremental.DECISIONS:
+            _tell_decision(run, step.name, decided, con)
         counts.update(figures)
         return figures, {output: sql.count(con, output) for output in step.outputs}
 

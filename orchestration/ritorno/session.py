@@ -19,7 +19,7 @@ from ritorno.dbt import DbtProject
 from ritorno.engines import Engine, make_engine
 from ritorno.errors import RitornoError, UnusableInput
 from ritorno.home import Home
-from ritorno.incremental import HeavyTier
+from ritorno.incremental import Decision
 from ritorno.landing import Source
 from ritorno.policy import Policy
 from ritorno.publishing import Draft, published_run
@@ -142,7 +142,7 @@ class Run:
         self.stopped: Stopped | None = None
         self.published = False
         self.counts: dict[str, Any] = {}
-        self.heavy_tier: HeavyTier | None = None
+        self.decisions: dict[str, Decision] = {}
         self.drafted: Draft | None = None
         self.logger = logging.getLogger(f"ritorno.run.{self.run_id}")
         self._log = RunLog(self.home)

@@ -70,8 +70,8 @@ def verify(
     say(f"building as of {day} on what the last refresh left …")
     with scratch_home(home, "verify-next", _schemas(home)) as ahead:
         _rebuild(ahead, policy, day, full=False)
-        tier = incremental.heavy_tier_of(ahead)
-        say(f"  heavy tier {tier.sentence}" if tier else "  there was no heavy tier")
+        tier = incremental.decision_in(ahead, incremental.RUN)
+        say(f"  {tier.sentence}" if tier else "  there was no heavy tier")
         return _against(home, ahead, policy, day, say, began)
 
 

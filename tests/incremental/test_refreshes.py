@@ -19,7 +19,7 @@ from ritorno.dbt import DbtProject, environment, stages
 from ritorno.engines import Engine, Table, make_engine
 from ritorno.home import Home
 from ritorno.identity.tables import MEMORY, OUTPUTS
-from ritorno.incremental import HeavyTier
+from ritorno.incremental import Decision
 from ritorno.landing import Source
 from ritorno.policy import load_policy
 from ritorno.scratch import closure
@@ -83,7 +83,7 @@ class Shop:
             ).fetchall()
             self.engine.send(con, [*landed, *(table for step in STEPS for table in step.tables)], self.home.tmp)
 
-    def build(self, day: date, run_id: str, *, full: bool = False, killed_after: str = "") -> HeavyTier:
+    def build(self, day: date, run_id: str, *, full: bool = False, killed_after: str = "") -> Decision:
         wanted = closure(self.manifest, {f"model.ritorno.{name}" for name in incremental.FINISHED})
         plan = stages(self.manifest)
 
@@ -99,7 +99,7 @@ class Shop:
             for step in plan.steps.get(stage.number, ()):
                 if f"step.{step.name}" in wanted:
                     self._step(step, day, run_id)
-        tier = incremental.heavy_tier_of(self.fetched([("intermediate", incremental.RUN)]))
+        tier = incremental.decision_in(self.fetched([("intermediate", incremental.RUN)]), incremental.RUN)
         assert tier is not None
         return tier
 
@@ -201,7 +201,9 @@ def test_days_of_a_shop_and_a_kill_in_the_middle_leave_what_a_full_build_makes(e
     shop.fetched(tables)
     tables += PEOPLE
     with duckdb.connect(str(shop.home.warehouse)) as con:
-        assert "identity incremental: " in str(incremental.sentence(con, incremental.IDENTITY))
+        resolved = incremental.decision(con, incremental.IDENTITY)
+        assert resolved is not None
+        assert resolved.mode == "incremental"
         con.execute("create schema incrementally")
         for schema, name in tables:
             con.execute(f"create table incrementally.{name} as from {schema}.{name}")
@@ -209,7 +211,9 @@ def test_days_of_a_shop_and_a_kill_in_the_middle_leave_what_a_full_build_makes(e
     assert shop.build(END, "whole", full=True).reason == "asked for (--full)"
     shop.fetched(sorted({*tables} - {*PEOPLE}))
     with duckdb.connect(str(shop.home.warehouse)) as con:
-        assert incremental.sentence(con, incremental.IDENTITY) == "identity resolved in full: asked for (--full)"
+        resolved = incremental.decision(con, incremental.IDENTITY)
+        assert resolved is not None
+        assert resolved.sentence == "identity built in full: asked for (--full)"
 
         def differing() -> list[str]:
             return [

@@ -12,7 +12,7 @@ from ritorno import comparison, landing
 from ritorno.dbt import DbtProject
 from ritorno.errors import UnusableInput
 from ritorno.home import Home
-from ritorno.incremental import HeavyTier, heavy_tier_of, policy_hash
+from ritorno.incremental import RUN, Decision, decision_in, policy_hash
 from ritorno.policy import load_policy
 from ritorno.run_log import RunLog
 from ritorno.scratch import build
@@ -102,13 +102,17 @@ def test_another_policy_than_the_last_refreshs_is_refused(tmp_path: Path) -> Non
         verify(_home(tmp_path), load_policy(overrides={"count_refunds": False}))
 
 
-def test_what_a_run_says_of_the_heavy_tier() -> None:
-    everyday = HeavyTier("full", "policy: fewer orders than incremental_from_orders", 0, 0)
+def _decided(mode: str, reason: str | None, touched: int, everything: int) -> Decision:
+    return Decision("heavy tier", mode, reason, touched, everything, "customers touched")
+
+
+def test_what_a_run_says_of_a_decision() -> None:
+    everyday = _decided("full", "policy: fewer orders than incremental_from_orders", 0, 0)
     assert not everyday.is_news
-    forced = HeavyTier("full", "the policy has changed", 10, 10)
-    assert (forced.is_news, forced.sentence) == (True, "built in full: the policy has changed")
-    day = HeavyTier("incremental", None, 99_957, 1_073)
-    assert (day.is_news, day.sentence) == (True, "incremental: 1,073 of 99,957 customers touched")
+    forced = _decided("full", "the policy has changed", 10, 10)
+    assert (forced.is_news, forced.sentence) == (True, "heavy tier built in full: the policy has changed")
+    day = _decided("incremental", None, 1_073, 99_957)
+    assert (day.is_news, day.sentence) == (True, "heavy tier incremental: 1,073 of 99,957 customers touched")
 
 
 @pytest.mark.soak
@@ -127,7 +131,7 @@ def test_days_of_a_simulated_shop_verify_as_equal_in_every_mart(
     for days_before in (6, 3, 1, 0):
         day = AS_OF - timedelta(days=days_before)
         build(project, day, policy, f"run-{day}", without_steps=STATE_STEPS)
-        tier = heavy_tier_of(home)
+        tier = decision_in(home, RUN)
         modes.append(tier.mode if tier else "")
     assert modes == ["full", "incremental", "incremental", "incremental"]
     verdict = verify(home, policy)

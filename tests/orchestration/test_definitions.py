@@ -146,6 +146,14 @@ def test_a_materialisation_says_how_many_rows_it_has_and_which_page_of_the_repor
     assert said("marts", "customers")["dagster/row_count"] == customers
     assert said("published", "customers")["dagster/row_count"] == customers
     assert isinstance(said("identity", "addresses")["dagster/row_count"], int)
+    for model, what in (
+        ("int_changes__front", "front"),
+        ("int_changes__run", "heavy tier"),
+        ("int_changes__subscription_run", "subscription tier"),
+        ("int_changes__lifecycle_run", "lifecycles"),
+    ):
+        decided = said("intermediate", model)
+        assert (decided[what], str(decided["why"])[:8]) == ("full", "policy: "), decided
     shown = said("published", "cohort_retention")
     assert shown["dagster/row_count"] == cohorts
     linked = [str(value) for name, value in shown.items() if name.startswith("report: ")]
