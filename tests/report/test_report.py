@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,8 +20,9 @@ from ritorno.report.draw import as_script, encode, prose, spark, write
 from ritorno.report.figures import Column
 from ritorno.report.marts import open_marts
 from ritorno.report.pages import PAGES, audiences
+from ritorno.report.pages.overview import WEEKS
 from ritorno.report.squarify import Box, squarify
-from tests.report.shop import bare_run, contracts
+from tests.report.shop import AS_OF, bare_run, contracts
 
 
 class TestNumbers:
@@ -131,6 +132,28 @@ class TestPages:
                         names = [column.name for column in dataset.columns]
                         if dataset.derive is None:
                             assert [name for name, *_ in found or ()] == names
+
+    def test_weeks_without_an_order_are_shown_as_zero_up_to_the_reports_day(self, tmp_path: Path) -> None:
+        types = contracts()["orders"]
+
+        def weeks(*ages: int) -> list[tuple[date, int, Decimal]]:
+            rows = [
+                {"order_key": f"files:{age}", "order_date": AS_OF - timedelta(days=age), "net_revenue": Decimal(10)}
+                for age in ages
+            ]
+            with open_marts(bare_run(tmp_path / f"run-{ages}", {"orders": (types, rows)})) as marts:
+                return [row[:3] for row in marts.con.execute(WEEKS.sql, {"as_of": AS_OF}).fetchall()]
+
+        assert weeks(30, 15, 14) == [
+            (AS_OF - timedelta(days=28), 1, Decimal(10)),
+            (AS_OF - timedelta(days=21), 0, Decimal(0)),
+            (AS_OF - timedelta(days=14), 2, Decimal(20)),
+            (AS_OF - timedelta(days=7), 0, Decimal(0)),
+            (AS_OF, 0, Decimal(0)),
+        ]
+        a_year = weeks(363, 364)  # the day before belongs to the week before
+        assert (len(a_year), a_year[0]) == (52, (AS_OF - timedelta(days=357), 1, Decimal(10)))
+        assert weeks() == []
 
     def test_every_figure_has_a_title_its_numbers_and_a_definition_that_dbt_knows(self, tmp_path: Path) -> None:
         types = contracts()

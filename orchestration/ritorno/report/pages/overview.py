@@ -20,10 +20,19 @@ WEEKS = Dataset(
     "weeks",
     ("orders",),
     """
-    select cast($as_of - 7 * cast(date_diff('day', order_date, $as_of) // 7 as integer) as date) as week_to,
-        count(*) as orders,
-        sum(net_revenue) as net_revenue, count(*) filter (where is_first_order) as first_orders
-    from marts.orders where order_date > $as_of - 364 group by 1 order by 1
+    with weeks as (
+        select cast($as_of - 7 * cast(week as integer) as date) as week_to from range(52) as years (week)
+    ),
+    sold as (
+        select cast($as_of - 7 * cast(date_diff('day', order_date, $as_of) // 7 as integer) as date) as week_to,
+            count(*) as orders, sum(net_revenue) as net_revenue, count(*) filter (where is_first_order) as first_orders
+        from marts.orders where order_date > $as_of - 364 group by 1
+    )
+    select week_to, coalesce(orders, 0) as orders, coalesce(net_revenue, 0) as net_revenue,
+        coalesce(first_orders, 0) as first_orders
+    from weeks left join sold using (week_to)
+    where week_to >= (select min(week_to) from sold)
+    order by week_to
     """,
     (
         Column("week_to", "Week to", "date"),
