@@ -76,6 +76,7 @@ bench: setup ## times on this machine, on demand: customer-value fits, every mar
 	$(BIN)/uv run -q --no-project --with pandas --with polars --with pyarrow \
 		python benchmarks/peers/frames.py var/bench/bench-raw
 	$(BIN)/python -m benchmarks.audiences $(or $(MEMBERS),1_000_000)
+	$(BIN)/python -m benchmarks.report
 
 fmt: setup ## format Python and SQL in place
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .

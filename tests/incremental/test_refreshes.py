@@ -193,7 +193,7 @@ def test_days_of_a_shop_and_a_kill_in_the_middle_leave_what_a_full_build_makes(e
 
     tier = shop.build(END, "third")
     assert tier.reason is None
-    assert 0 < tier.touched < tier.customers / 2
+    assert 0 < tier.touched < tier.everything / 2
     assert shop.decision(incremental.FRONT) == ("incremental", None)
     assert shop.decision(incremental.SUBSCRIPTIONS) == ("incremental", None)
     assert shop.decision(incremental.LIFECYCLE) == ("incremental", None)

