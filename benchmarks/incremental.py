@@ -40,6 +40,7 @@ ENDS = {
 }  # fmt: skip
 NEXT = AS_OF + timedelta(days=1)
 SENT = "(landed tables sent)"
+FETCHED = "(marts fetched)"
 
 
 class Used(NamedTuple):
@@ -168,6 +169,7 @@ def main(orders: int, root: Path, kind: str = "orders") -> None:
     from ritorno.engines import make_engine
     from ritorno.home import Home
     from ritorno.landing import Source
+    from ritorno.pipeline import SCHEMAS_READ_IN_THE_HOME
     from ritorno.policy import load_policy
     from ritorno.scratch import closure
     from ritorno.step_context import StepContext
@@ -257,10 +259,20 @@ def main(orders: int, root: Path, kind: str = "orders") -> None:
                     if engine.name != "duckdb":
                         seconds[f"(fetched for {step.name})"] = Used(fetched - start)
                         seconds[f"(sent by {step.name})"] = Used(clock() - done)
+        if engine.name != "duckdb":
+            with duckdb.connect(str(home.warehouse), config={"memory_limit": sql.MEMORY, "threads": 2}) as con:
+                built = [
+                    node for node in manifest["nodes"].values() if node["resource_type"] not in ("test", "analysis")
+                ]
+                read = [(n["schema"], n["alias"]) for n in built if n["schema"] in SCHEMAS_READ_IN_THE_HOME]
+                standing = list(engine.count(con, read))
+                start = clock()
+                engine.fetch(con, standing, home.tmp)
+                seconds[FETCHED] = Used(clock() - start)
         return seconds
 
     land("first")
-    build("first", AS_OF, full=True)
+    first = build("first", AS_OF, full=True)
     (write_renewals if kind == "subscriptions" else write_day)(raw, orders)
     land("second")
     day = {SENT: sending["second"], **build("day", NEXT, full=False)}
@@ -269,6 +281,7 @@ def main(orders: int, root: Path, kind: str = "orders") -> None:
         engine.fetch(con, [("intermediate", decision)], home.tmp)
         found = incremental.decision(con, decision)
     whole = {SENT: sending["first"], **build("whole", NEXT, full=True)}
+    whole |= {name: used for name, used in first.items() if name.startswith("(")}  # which then went whole
 
     table = Table(title=f"{orders:,} {kind} on {engine.name} · {found and found.sentence}")
     for column in ("model", "full, s", "a day, s", "share"):

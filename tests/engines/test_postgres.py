@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ritorno.engines import make_engine
-from ritorno.engines.postgres import Postgres, Server, pull, push
+from ritorno.engines.postgres import Postgres, Server, push
+from ritorno.engines.postgres_fetch import pull
 from ritorno.errors import RitornoError, UnusableInput
 from ritorno.home import Home
 from ritorno.refresh import prepare_instance

@@ -8,8 +8,6 @@ ways stream through a file of the home's scratch folder: memory stays bounded wh
 from __future__ import annotations
 
 import os
-import re
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,31 +24,11 @@ from psycopg2.extensions import connection as Connection  # noqa: N812  a class 
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 from ritorno.engines import Table, parts
+from ritorno.engines.postgres_fetch import pull
+from ritorno.engines.postgres_tables import column_type, copy_in, in_sql, shape
 from ritorno.errors import RitornoError, UnusableInput
-from ritorno.sql import column_types, text
-from ritorno.sql import name as quoted
+from ritorno.sql import column_types
 
-_TYPES = {
-    "BOOLEAN": "boolean",
-    "TINYINT": "smallint",
-    "SMALLINT": "smallint",
-    "INTEGER": "integer",
-    "BIGINT": "bigint",
-    "HUGEINT": "numeric(38, 0)",
-    "UTINYINT": "smallint",
-    "USMALLINT": "integer",
-    "UINTEGER": "bigint",
-    "UBIGINT": "numeric(20, 0)",
-    "FLOAT": "double precision",
-    "DOUBLE": "double precision",
-    "VARCHAR": "text",
-    "DATE": "date",
-    "TIMESTAMP": "timestamp",
-    "TIMESTAMP WITH TIME ZONE": "timestamptz",
-    "BLOB": "bytea",
-}
-_DECIMAL = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
-_NULL = "\\N"
 OPTIONS = "-c jit=off -c enable_nestloop=off -c work_mem=64MB"
 """Settings of the sessions that dbt's SQL runs in. Tables here have no index, so a nested loop over two of them is
 chosen for an underestimate, and costs their product; compiling hundreds of expressions costs more than it saves."""
@@ -144,18 +122,6 @@ class Server:
             )
 
 
-def column_type(duckdb_type: str) -> str:
-    """PostgreSQL's name of a DuckDB type; lists become JSON text."""
-    if duckdb_type.endswith("[]") or duckdb_type.startswith(("STRUCT", "MAP")):
-        return "text"
-    decimal = _DECIMAL.fullmatch(duckdb_type)
-    if decimal:
-        return f"numeric({decimal[1]}, {decimal[2]})"
-    if duckdb_type not in _TYPES:
-        raise RitornoError(f"no PostgreSQL type for DuckDB's {duckdb_type}")
-    return _TYPES[duckdb_type]
-
-
 def push(
     con: duckdb.DuckDBPyConnection,
     target: Connection,
@@ -187,7 +153,7 @@ def _push_table(con: duckdb.DuckDBPyConnection, cursor: Cursor, table: Table, sc
     there = sql.Identifier(*table)
     in_parts = table[0] == "raw" and {described.get(name) for name in ("_ritorno_batch", "_ritorno_line")} == {"BIGINT"}
     part = _PART.format(divided="//") if in_parts else None
-    found = parts.find(con, _quoted(table), selected, columns, part)
+    found = parts.find(con, in_sql(table), selected, columns, part)
     changes = found.changes(_record(cursor, table))
     if not changes:
         return 0
@@ -206,21 +172,16 @@ def _push_table(con: duckdb.DuckDBPyConnection, cursor: Cursor, table: Table, sc
                 sql.SQL("delete from {} as t where {} = any (%s)").format(there, sql.SQL(_PART.format(divided="/"))),
                 [gone],
             )
-    rows = _copy_in(
-        con, cursor, table, f"select {selected} from {_quoted(table)} as t where {chosen or 'true'}", scratch
-    )
+    query = f"select {selected} from {in_sql(table)} as t where {chosen or 'true'}"
+    rows = copy_in(con, query, cursor, in_sql(table), scratch)
     if chosen is None or 20 * sent > found.rows:  # a day's rows tell the planner nothing new
         cursor.execute(sql.SQL("analyze {}").format(there))
     cursor.execute(
         "insert into ritorno.sent values (%(schema)s, %(name)s, to_regclass(%(there)s), %(record)s) "
         "on conflict (schema_name, table_name) do update set table_oid = excluded.table_oid, record = excluded.record",
-        {"schema": table[0], "name": table[1], "there": _quoted(table), "record": found.record()},
+        {"schema": table[0], "name": table[1], "there": in_sql(table), "record": found.record()},
     )
     return rows
-
-
-def _quoted(table: Table) -> str:
-    return f"{quoted(table[0])}.{quoted(table[1])}"
 
 
 def _record(cursor: Cursor, table: Table) -> str | None:
@@ -229,77 +190,10 @@ def _record(cursor: Cursor, table: Table) -> str | None:
         return None
     cursor.execute(
         "select record from ritorno.sent where schema_name = %s and table_name = %s and table_oid = to_regclass(%s)",
-        [*table, _quoted(table)],
+        [*table, in_sql(table)],
     )
     row = cursor.fetchone()
     return str(row[0]) if row else None
-
-
-def _copy_in(con: duckdb.DuckDBPyConnection, cursor: Cursor, table: Table, query: str, scratch: Path) -> int:
-    """Copy what a query in the home says into a table; returns the rows."""
-    with _scratch_file(scratch) as file:
-        con.execute(f"copy ({query}) to {text(str(file))} (format csv, header false, nullstr '{_NULL}', force_quote *)")
-        # a quoted null string is text to PostgreSQL, an unquoted one null; DuckDB never quotes a null
-        with file.open("rb") as lines:
-            cursor.copy_expert(
-                sql.SQL("copy {} from stdin with (format csv, null {})").format(
-                    sql.Identifier(*table), sql.Literal(_NULL)
-                ),
-                lines,
-                size=1 << 20,
-            )
-    return int(cursor.rowcount)
-
-
-def pull(
-    source: Connection,
-    con: duckdb.DuckDBPyConnection,
-    tables: Iterable[Table],
-    scratch: Path,
-) -> dict[str, int]:
-    """Replace tables (schema, name) of the DuckDB connection by those of the source; returns rows by table."""
-    pulled: dict[str, int] = {}
-    with source.cursor() as cursor:
-        for schema, name in tables:
-            columns = {column: _duckdb_type(type_) for column, type_ in _shape(cursor, schema, name).items()}
-            if not columns:
-                raise RitornoError(f"PostgreSQL has no table {schema}.{name}")
-            con.execute(f'create schema if not exists "{schema}"')
-            con.execute(
-                f'create or replace table "{schema}"."{name}" ('
-                + ", ".join(f'"{column}" {type_}' for column, type_ in columns.items())
-                + ")"
-            )
-            with _scratch_file(scratch) as file:
-                with file.open("wb") as out:
-                    cursor.copy_expert(
-                        sql.SQL("copy {} to stdout with (format csv, null {}, force_quote *)").format(
-                            sql.Identifier(schema, name), sql.Literal(_NULL)
-                        ),
-                        out,
-                        size=1 << 20,
-                    )
-                con.execute(
-                    f'copy "{schema}"."{name}" from {text(str(file))} (format csv, header false, nullstr \'{_NULL}\', '
-                    "auto_detect false, allow_quoted_nulls false, "
-                    "delimiter ',', quote '\"', escape '\"', parallel false)"
-                )
-            pulled[f"{schema}.{name}"] = cursor.rowcount
-    return pulled
-
-
-def _duckdb_type(postgres_type: str) -> str:
-    numeric = re.fullmatch(r"numeric\((\d+),(\d+)\)", postgres_type)
-    if numeric:
-        return f"decimal({numeric[1]}, {numeric[2]})"
-    return {
-        "text": "varchar",
-        "character varying": "varchar",
-        "timestamp without time zone": "timestamp",
-        "timestamp with time zone": "timestamptz",
-        "double precision": "double",
-        "double": "double",
-    }.get(postgres_type, postgres_type)
 
 
 @dataclass(frozen=True)
@@ -359,8 +253,8 @@ class Postgres:
         with self.server.connect() as con, con.cursor() as cursor:
             cursor.execute("select pg_advisory_xact_lock(hashtext('ritorno.published'))")
             cursor.execute("create schema if not exists published; set local lock_timeout = '60s'")
-            before = {name: _shape(cursor, "published", name) for name in names}
-            after = {name: {**_shape(cursor, schema, name), **_MARKS} for schema, name in tables}
+            before = {name: shape(cursor, "published", name) for name in names}
+            after = {name: {**shape(cursor, schema, name), **_MARKS} for schema, name in tables}
             # what takes a lock comes last, so that it's held for the shortest time
             for schema, name in sorted(tables, key=lambda table: before[table[1]] != after[table[1]]):
                 with _explained(name):
@@ -384,16 +278,6 @@ class Postgres:
 
 _MARKS = {"published_run_id": "text", "published_as_of": "date"}
 """Columns that every published mart carries beside its own, with their types."""
-
-
-def _shape(cursor: Cursor, schema: str, name: str) -> dict[str, str]:
-    """Types by column, in order; empty if there is no such table."""
-    cursor.execute(
-        "select attname, format_type(atttypid, atttypmod) from pg_attribute "
-        "where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped order by attnum",
-        [f'"{schema}"."{name}"'],
-    )
-    return dict(cursor.fetchall())
 
 
 def _published(cursor: Cursor) -> set[str]:
@@ -457,15 +341,3 @@ def _explained(name: str) -> Iterator[None]:
             f"published.{name} has other columns now, and a transaction that reads it did not end within a minute: "
             "end it (pg_stat_activity shows whose it is), then refresh again; the marts published before stay"
         ) from error
-
-
-@contextmanager
-def _scratch_file(folder: Path) -> Iterator[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix="exchange-", suffix=".csv", dir=folder)
-    os.close(handle)
-    path = Path(name)
-    try:
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
