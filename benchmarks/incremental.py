@@ -261,13 +261,10 @@ def main(orders: int, root: Path, kind: str = "orders") -> None:
                         seconds[f"(sent by {step.name})"] = Used(clock() - done)
         if engine.name != "duckdb":
             with duckdb.connect(str(home.warehouse), config={"memory_limit": sql.MEMORY, "threads": 2}) as con:
-                built = [
-                    node for node in manifest["nodes"].values() if node["resource_type"] not in ("test", "analysis")
-                ]
-                read = [(n["schema"], n["alias"]) for n in built if n["schema"] in SCHEMAS_READ_IN_THE_HOME]
-                standing = list(engine.count(con, read))
+                nodes = [n for n in manifest["nodes"].values() if n["schema"] in SCHEMAS_READ_IN_THE_HOME]
+                tables = list(engine.count(con, [(node["schema"], node["alias"]) for node in nodes]))
                 start = clock()
-                engine.fetch(con, standing, home.tmp)
+                engine.fetch(con, tables, home.tmp)
                 seconds[FETCHED] = Used(clock() - start)
         return seconds
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,12 +20,14 @@ from ritorno.engines import postgres_fetch
 from ritorno.engines.postgres import Server
 from ritorno.engines.postgres_fetch import pull
 from ritorno.engines.postgres_tables import copy_in, copy_out
-from tests.audiences.destinations.servers import new_database, postgres_server
+from tests.audiences.destinations.servers import _ordinary_user, new_database, postgres_binaries, postgres_server
 
 COLUMNS = (
     "customer_key text, id bigint, words text, money numeric(18, 2), at timestamp, real double precision, day date"
 )
 THINGS = ("marts", "things")
+FORTY = "select 'c' || i / 4, i, 'a', i from generate_series(0, 39) i"  # of ten customers
+NOBODYS_TOO = "select k, i from generate_series(0, 3) i, unnest(array[null, 'c1', 'c2']) k"
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +54,7 @@ def say(server: Server, statement: str) -> None:
         cursor.execute(statement)
 
 
-def make(
-    server: Server, rows: str = "select 'c' || i / 4, i, 'a', i, null, null, null from generate_series(0, 39) i"
-) -> None:
-    """Forty rows of ten customers, unless told otherwise."""
+def make(server: Server, rows: str = FORTY) -> None:
     say(server, "create schema if not exists marts; drop table if exists marts.things cascade")
     say(server, f"create table marts.things ({COLUMNS}); insert into marts.things {rows}")
 
@@ -102,13 +102,24 @@ def test_only_customers_whose_rows_changed_are_brought_again(
         assert (change, fetched(server, home, tmp_path)) == (change, brought)
         assert fetched(server, home, tmp_path) == 0
 
-    # dbt makes a table anew that holds what it held
-    say(server, "create table marts.anew as select * from marts.things order by id desc; drop table marts.things")
-    say(server, "alter table marts.anew rename to things")
-    assert fetched(server, home, tmp_path) == 0
     say(server, "update marts.things set day = '2024-01-01' where id % 2 = 0")  # nearly all of it
     assert fetched(server, home, tmp_path) == home.execute("select count(*) from marts.things").fetchall()[0][0]
     assert fetched(server, home, tmp_path) == 0
+
+
+def test_another_row_at_the_place_of_one_that_is_gone_is_seen(
+    server: Server, home: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    make(server)
+    fetched(server, home, tmp_path)
+    with server.connect() as con, con.cursor() as cursor:
+        cursor.execute("delete from marts.things where id = 8 returning ctid")
+        con.commit()
+        con.autocommit = True
+        cursor.execute("vacuum marts.things")
+        cursor.execute("insert into marts.things (customer_key, id) values ('c2', 8) returning ctid")
+        assert cursor.fetchall() == [("(0,9)",)]
+    assert fetched(server, home, tmp_path) == 4
 
 
 def test_a_table_of_other_columns_comes_whole(server: Server, home: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
@@ -150,7 +161,7 @@ def test_a_small_table_comes_whole_and_is_not_asked_about(
         "create or replace table marts.things as select id, * exclude (id) from marts.things",
         "create or replace table marts.things as select * replace (id::integer as id) from marts.things",
         "drop schema fetched cascade",
-        'update fetched.records set record = replace(record, \'"duckdb": "\', \'"duckdb": "0\')',
+        "update fetched.records set record = replace(record, 'duckdb', 'another duckdb')",
     ],
 )
 def test_whatever_was_done_to_the_homes_table_it_comes_whole(
@@ -163,17 +174,101 @@ def test_whatever_was_done_to_the_homes_table_it_comes_whole(
     assert fetched(server, home, tmp_path) == 0
 
 
-def test_another_server_is_told_by_what_stands_there(
-    server: Server, home: duckdb.DuckDBPyConnection, tmp_path: Path
+@pytest.mark.parametrize(
+    "done",
+    [
+        "create table marts.anew as select * from marts.things; drop table marts.things; "
+        "alter table marts.anew rename to things",
+        "alter table marts.things drop column day, add column day date default '2024-01-01'",  # no row is written
+        "alter table marts.things rename to old; alter table marts.twin rename to things",  # of the same transaction
+        "delete from ritorno.fetched",
+        "update ritorno.fetched set token = token",  # a dump that was put back: the token, but not in the row it was in
+        "drop schema ritorno cascade",
+    ],
+)
+def test_a_server_that_does_not_go_on_from_what_was_fetched_is_read_whole(
+    done: str, server: Server, home: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
+    say(
+        server,
+        f"drop table if exists marts.things, marts.old, marts.twin; create table marts.things ({COLUMNS}); "
+        f"create table marts.twin ({COLUMNS}); insert into marts.things {FORTY}; insert into marts.twin {FORTY}",
+    )
+    fetched(server, home, tmp_path)
+    say(server, done)
+    assert fetched(server, home, tmp_path) == 40
+    assert fetched(server, home, tmp_path) == 0
+
+
+def test_numbers_that_may_have_come_again_tell_nothing(
+    server: Server, home: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(server)
+    fetched(server, home, tmp_path)
+    monkeypatch.setattr(postgres_fetch, "_NUMBERS", 1)  # of transactions
+    assert fetched(server, home, tmp_path) == 40
+
+
+def test_another_server_is_read_whole(server: Server, home: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     other = Server(server.host, server.port, server.user, "", "other")
     make(server)
-    make(other)
-    assert fetched(server, home, tmp_path) == 40
-    assert fetched(other, home, tmp_path) == 0  # the same rows
-    say(other, "update marts.things set words = 'b' where id = 6")
-    assert fetched(other, home, tmp_path) == 4
-    assert fetched(server, home, tmp_path) == 4
+    make(other, FORTY.replace("'a'", "'b'"))
+    for one in (server, other, server):
+        assert fetched(one, home, tmp_path) == 40
+        assert fetched(one, home, tmp_path) == 0
+
+
+def test_a_servers_disk_that_was_put_back_is_read_whole(home: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    """The same transactions and places once more: another value stands under the same number."""
+
+    def versions(server: Server) -> list[tuple[Any, ...]]:
+        with server.connect() as con, con.cursor() as cursor:
+            cursor.execute("select ctid, xmin, id from marts.things order by id")
+            return list(cursor.fetchall())
+
+    with postgres_server() as (host, port):
+        new_database(host, port, "shop")
+        server = Server(host, port, "ritorno", "", "shop")
+        make(server)
+        fetched(server, home, tmp_path)
+        with put_back(server) as restore:
+            say(server, "update marts.things set words = 'b' where id = 6")
+            assert fetched(server, home, tmp_path) == 4
+            before = versions(server)
+            restore()
+        say(server, "update marts.things set words = 'c' where id = 6")
+        assert versions(server) == before
+        assert fetched(server, home, tmp_path) == 40
+
+
+@contextlib.contextmanager
+def put_back(server: Server) -> Iterator[Callable[[], None]]:
+    """Copy a server's disk; what it yields stops the server, puts the copy back and starts it again."""
+    with server.connect() as con, con.cursor() as cursor:
+        cursor.execute("show data_directory")
+        data = Path(cursor.fetchall()[0][0])
+    kept = data.with_name("kept")
+    binaries, user = postgres_binaries(), _ordinary_user()
+    options = (data / "postmaster.opts").read_text(encoding="utf-8").partition(" ")[2].replace('"', "")
+    assert binaries is not None
+
+    def control(*command: str) -> None:
+        ids: dict[str, Any] = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
+        subprocess.run([binaries / "pg_ctl", "-D", data, "-w", *command], cwd=data.parent, check=True, **ids)
+
+    def start() -> None:
+        control("-l", str(data.parent / "log"), "-o", options.strip(), "start")
+
+    def restore() -> None:
+        control("-m", "immediate", "stop")
+        shutil.rmtree(data)
+        kept.rename(data)
+        start()
+
+    control("stop")
+    subprocess.run(["cp", "-a", data, kept], check=True)
+    start()
+    yield restore
 
 
 def test_one_value_in_a_million_is_seen(server: Server, home: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
@@ -272,9 +367,7 @@ class _Killed(BaseException):
 def test_whatever_happens_the_home_has_what_stands_at_the_server(
     server: Server, tmp_path: Path, happened: list[tuple[str, str, int]]
 ) -> None:
-    make(
-        server, "select k, i, null, i, null, null, null from generate_series(0, 3) i, unnest(array[null, 'c1', 'c2']) k"
-    )
+    make(server, NOBODYS_TOO)
     at_the_server = {
         "add": "insert into marts.things (customer_key, id, money) select {key}, {n}, i from unnest(array[1, 2]) i",
         "correct": "update marts.things set money = {n} where id > {n} and customer_key is not distinct from {key}",

@@ -1,19 +1,26 @@
 """What comes back from PostgreSQL: only rows of keys whose rows changed since the table came last.
 
-The server hashes its rows, in the binary form in which it would send them, and adds the hashes up by a key, the
-customer's mostly. The home keeps those sums beside the table, written in the same transaction as its rows, and a hash
-of its own of what it then had. So whatever was done at either side since (a table built anew, another server, a mart
-that an erasure wrote over, one that the embedded engine built, an older version that knew nothing of this) shows in one
-of the two. Nothing goes by names, times, transaction numbers or counters.
+PostgreSQL never writes over a row: it writes another version, with the number of the transaction that does. So the
+server adds up hashes of these numbers by a key, the customer's mostly, and the home keeps the sums beside the table,
+written in the same transaction as its rows, with a hash of its own of what it then had.
+
+Numbers say the same as rows do as long as the server goes on from the state that was fetched. That isn't so behind the
+address of another server, or after a backup or a disk's snapshot was put back: the same numbers are given again then.
+So each fetch leaves a token at the server, in the transaction that read the table. Who doesn't find it, in the very row
+that was written then, or finds another table or other columns, fetches all of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import duckdb
+import psycopg2.errors
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection  # noqa: N812  a class in small letters
 from psycopg2.extensions import cursor as Cursor  # noqa: N812
@@ -33,10 +40,12 @@ part. Both sides know endings, and they are cheap (a hash of PostgreSQL's own is
 all the rest there). However many keys, they have 100,000 of them, or a million where keys are hexadecimal."""
 ENDING = 5
 _TEXTS = ("text", "character varying")
-_TOLD = "hash_record_extended(row(record_send(t)), 0)"
-"""Hash of a row of t: of its binary form. (That of the record itself takes no notice of a number's sign, folds eight
-bytes into four, and adds up to the same when two rows exchange a value.) PostgreSQL 14 brought it."""
+_TOLD = "hash_record_extended(row(t.xmin), 0)"
+"""What was written since has a number that no row had, and without such a row some are gone: sums and counts can't both
+come out even. PostgreSQL 14 brought the function."""
 _SINCE = 140000
+_NUMBERS = 2**31
+"""Transactions after which numbers begin to come again."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +73,25 @@ class _Source:
         """Where the home keeps the sums of the table that came last."""
         return f"fetched.{quoted('.'.join(self.table))}"
 
-    def stands(self) -> parts.Parts:
-        """What the home has."""
+    def stands_here(self) -> str:
+        """What the home has: its rows' number and hash, columns and types."""
         here = column_types(self.con, *self.table)
-        selected = f"{_TOLD} by {self.key} of {', '.join(map(quoted, here))}"
-        columns = [(column, f"{type_} as {here.get(column)}") for column, type_ in self.columns.items()]
-        return parts.find(self.con, self.name, selected, columns, None)
+        selected = ", ".join(map(quoted, here))
+        return parts.find(self.con, self.name, selected, [*here.items()], None).record() if here else ""
+
+    def stands_there(self) -> str:
+        """Which table the server has, with which columns: one made anew has another number, whatever its name."""
+        self.cursor.execute(
+            "select json_build_object('database', (select oid from pg_database where datname = current_database()), "
+            "'table', attrelid::oid, 'told', %s, 'columns', "
+            "json_agg(array[attname, attnum::text, format_type(atttypid, atttypmod)] order by attnum))::text "
+            "from pg_attribute where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped group by attrelid",
+            [f"{_TOLD} by {self.key}", self.name],
+        )
+        return str(self.cursor.fetchall()[0][0])
 
 
-def pull(source: Connection, con: duckdb.DuckDBPyConnection, tables: Iterable[Table], scratch: Path) -> dict[str, int]:
+def pull(source: Connection, con: duckdb.DuckDBPyConnection, tables: Sequence[Table], scratch: Path) -> dict[str, int]:
     """Make tables (schema, name) of the DuckDB connection like those of the source; returns the rows brought by table.
 
     Each table is one transaction of the home's: whoever is killed has the one that was there before.
@@ -82,17 +101,34 @@ def pull(source: Connection, con: duckdb.DuckDBPyConnection, tables: Iterable[Ta
         "(schema_name varchar, table_name varchar, record varchar)"
     )
     with source.cursor() as cursor:
-        # what is hashed is what is copied, whoever writes meanwhile
+        # what is hashed is what is copied, whoever writes meanwhile; and nobody makes a table anew until it's here
         cursor.execute("set transaction isolation level repeatable read; set local work_mem = '64MB'")
+        for table in tables:
+            _hold(cursor, table)
+        _prepare(cursor)
         pulled = {f"{schema}.{name}": _pull_table(cursor, con, (schema, name), scratch) for schema, name in tables}
     con.execute("drop table if exists temp.asked; drop table if exists temp.told; drop table if exists temp.changed")
     return pulled
 
 
+def _hold(cursor: Cursor, table: Table) -> None:
+    try:
+        cursor.execute(f"lock table {in_sql(table)} in access share mode")
+    except psycopg2.errors.UndefinedTable as error:
+        raise RitornoError(f"PostgreSQL has no table {table[0]}.{table[1]}") from error
+
+
+def _prepare(cursor: Cursor) -> None:
+    cursor.execute("select to_regclass('ritorno.fetched') is null")
+    if cursor.fetchall()[0][0]:
+        cursor.execute(
+            "select pg_advisory_xact_lock(hashtext('ritorno.fetched')); create schema if not exists ritorno; "
+            "create table if not exists ritorno.fetched (token text primary key, table_name text)"
+        )
+
+
 def _pull_table(cursor: Cursor, con: duckdb.DuckDBPyConnection, table: Table, scratch: Path) -> int:
     columns = shape(cursor, *table)
-    if not columns:
-        raise RitornoError(f"PostgreSQL has no table {table[0]}.{table[1]}")
     key = next((f"right(coalesce({quoted(key)}, ''), {ENDING})" for key in KEYS if columns.get(key) in _TEXTS), "''")
     source = _Source(cursor, con, table, columns, key, scratch)
     with transaction(con):
@@ -114,11 +150,24 @@ def _pull_table(cursor: Cursor, con: duckdb.DuckDBPyConnection, table: Table, sc
 
 
 def _is_known(source: _Source) -> bool:
-    """Whether the home has what came last, and knows the server's sums of it."""
+    """Whether the home has what came last, and the server goes on from there."""
+    record = _record(source)
+    if not record or record["there"] != source.stands_there():
+        return False
+    source.cursor.execute(
+        "select 1 from ritorno.fetched "
+        "where token = %(token)s and xmin::text::bigint = %(number)s %% (1::bigint << 32) "
+        "and pg_snapshot_xmax(pg_current_snapshot())::text::bigint < %(number)s + %(numbers)s",
+        {**record, "numbers": _NUMBERS},
+    )
+    return source.cursor.fetchone() is not None and record["here"] == source.stands_here()
+
+
+def _record(source: _Source) -> dict[str, Any]:
     found = source.con.execute(
         "select record from fetched.records where schema_name = ? and table_name = ?", [*source.table]
     ).fetchone()
-    return found is not None and bool(column_types(source.con, *source.table)) and not source.stands().changes(found[0])
+    return json.loads(found[0]) if found else {}
 
 
 def _ask(source: _Source) -> None:
@@ -166,11 +215,21 @@ def _bring_changed(source: _Source) -> int:
 
 
 def _forget(source: _Source) -> None:
-    source.con.execute("delete from fetched.records where schema_name = ? and table_name = ?", [*source.table])
-    source.con.execute(f"drop table if exists {source.kept}")
+    record = _record(source)
+    if record:
+        source.cursor.execute("delete from ritorno.fetched where token = %s", [record["token"]])
+        source.con.execute("delete from fetched.records where schema_name = ? and table_name = ?", [*source.table])
+        source.con.execute(f"drop table if exists {source.kept}")
 
 
 def _remember(source: _Source) -> None:
     _forget(source)
-    source.con.execute(f"create table {source.kept} as from told")
-    source.con.execute("insert into fetched.records values (?, ?, ?)", [*source.table, source.stands().record()])
+    token = str(uuid4())
+    source.cursor.execute(
+        "insert into ritorno.fetched values (%s, %s) returning pg_current_xact_id()::text::bigint",
+        [token, source.name],
+    )
+    number = source.cursor.fetchall()[0][0]
+    record = {"token": token, "number": number, "there": source.stands_there(), "here": source.stands_here()}
+    source.con.execute(f"create or replace table {source.kept} as from told")
+    source.con.execute("insert into fetched.records values (?, ?, ?)", [*source.table, json.dumps(record)])
