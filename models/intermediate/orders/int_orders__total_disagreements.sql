@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+-- A view: only data_quality reads it, and where the lines of many orders disagree it would be written for nothing.
 with orders as (
 
     select * from {{ ref('int_orders__classified') }}

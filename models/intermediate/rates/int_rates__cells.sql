@@ -1,5 +1,21 @@
 {#- Customers are counted here, once: each of them lies in exactly one cell, so whatever follows only adds cells up.
     Populations are kept as changes (who enters, who leaves); the mart's running sums make them populations. -#}
+{%- set branches = {
+    'beginnings': ['became_buyers'],
+    'entries': ['new_customers', 'won_back'],
+    'exits': ['lost'],
+    'purchases': [
+        'buying_customers', 'bought_again_next_period', 'repeat_customers', 'orders', 'order_days', 'net_revenue',
+        'trailing_buyers',
+    ],
+    'second_orders': [
+        'first_order_customers', 'followed_30d', 'second_order_30d', 'followed_60d', 'second_order_60d',
+        'followed_90d', 'second_order_90d', 'followed_180d', 'second_order_180d',
+    ],
+    'month_lapses': ['lapses', 'lapse_days'],
+    'trailing_buyer_ends': ['trailing_buyers'],
+    'trailing_retained_changes': ['trailing_retained'],
+} -%}
 with customers as (
 
     select * from {{ ref('int_rates__customers') }}
@@ -200,61 +216,30 @@ trailing_retained_changes as (
 
 ),
 
-counted as (
+{%- for cte, has in branches.items() %}
+    {{ cte }}_cells as (
 
-    {{ select_measures('beginnings', ['became_buyers']) | indent(4) }}
+        {{ select_measures(cte, has) | indent(8) }}
 
-    union all
-
-    {{ select_measures('entries', ['new_customers', 'won_back']) | indent(4) }}
-
-    union all
-
-    {{ select_measures('exits', ['lost']) | indent(4) }}
-
-    union all
-
-    {{ select_measures('purchases', [
-        'buying_customers', 'bought_again_next_period', 'repeat_customers', 'orders', 'order_days', 'net_revenue',
-        'trailing_buyers'
-    ]) | indent(4) }}
-
-    union all
-
-    {{ select_measures('second_orders', [
-        'first_order_customers', 'followed_30d', 'second_order_30d', 'followed_60d', 'second_order_60d',
-        'followed_90d', 'second_order_90d', 'followed_180d', 'second_order_180d'
-    ]) | indent(4) }}
-
-    union all
-
-    {{ select_measures('month_lapses', ['lapses', 'lapse_days']) | indent(4) }}
-
-    union all
-
-    {{ select_measures('trailing_buyer_ends', ['trailing_buyers']) | indent(4) }}
-
-    union all
-
-    {{ select_measures('trailing_retained_changes', ['trailing_retained']) | indent(4) }}
-
-),
-
+    ),
+{% endfor %}
+-- each branch has its keys once: joined side by side they take half the time of adding up 23 columns, most of them 0
 cells as (
 
     select
-        counted.period_type,
-        counted.period_index,
-        counted.peer_group,
+        period_type,
+        period_index,
+        peer_group,
     {%- for measure in rate_measures() %}
-        sum(counted.{{ measure }}) as {{ measure }}{{ ',' if not loop.last }} -- noqa: LT02
+        {% for cte, has in branches.items() if measure in has -%}
+            {{ '+ ' if not loop.first }}coalesce({{ cte }}_cells.{{ measure }}, 0)
+        {%- endfor %} as {{ measure }}{{ ',' if not loop.last }} -- noqa: LT02
 
     {%- endfor %}
-    from counted
-    inner join periods on counted.period_type = periods.period_type
-    -- what would end after as-of hasn't
-    where counted.period_index <= {{ integer_divide(month_index(as_of_date()), 'periods.months') }}
-    group by counted.period_type, counted.period_index, counted.peer_group
+    from purchases_cells -- noqa: LT02
+    {%- for cte in branches if cte != 'purchases' %}
+    full outer join {{ cte }}_cells using (period_type, period_index, peer_group) -- noqa: ST07
+    {%- endfor %}
 
 ),
 
@@ -286,6 +271,9 @@ final as (
     {%- endfor %}
     from cells
     inner join peer_groups on cells.peer_group = peer_groups.peer_group
+    inner join periods on cells.period_type = periods.period_type
+    -- what would end after as-of hasn't
+    where cells.period_index <= {{ integer_divide(month_index(as_of_date()), 'periods.months') }}
 
 )
 

@@ -214,43 +214,13 @@ trailing_years as (
 
 ),
 
-running_gaps as (
-
-    select
-        *,
-        sum(gaps) over (
-            partition by cut, cut_value, period_type, period_index
-            order by gap_days asc rows between unbounded preceding and current row
-        ) as gaps_up_to,
-        sum(gaps) over (partition by cut, cut_value, period_type, period_index) as all_gaps
-    from gaps
-
-),
-
-gap_measures as (
-
-    select
-        cut,
-        cut_value,
-        period_type,
-        period_index,
-        sum(gaps) as gaps,
-        sum(gaps * gap_days) as gap_days,
-        {{ histogram_percentile('gap_days', 'gaps_up_to', 'all_gaps', 500) }} as median_gap,
-        {{ histogram_percentile('gap_days', 'gaps_up_to', 'all_gaps', 750) }} as p75_gap,
-        {{ histogram_percentile('gap_days', 'gaps_up_to', 'all_gaps', 900) }} as p90_gap
-    from running_gaps
-    group by cut, cut_value, period_type, period_index
-
-),
-
 measured as (
 
     select
         starts.*,
-        gap_measures.median_gap,
-        gap_measures.p75_gap,
-        gap_measures.p90_gap,
+        gaps.median_gap,
+        gaps.p75_gap,
+        gaps.p90_gap,
         trailing_years.clv_customers as year_customers,
         trailing_years.clv_orders as year_orders,
         trailing_years.clv_net_revenue as year_net_revenue,
@@ -261,15 +231,15 @@ measured as (
         trailing_years.clv_lifespan_years,
         starts.customers_end - starts.new_customers - starts.won_back as retained,
         starts.buying_customers - starts.repeat_customers as single_order_customers,
-        coalesce(gap_measures.gaps, 0) as gaps,
-        coalesce(gap_measures.gap_days, 0) as gap_days
+        coalesce(gaps.gaps, 0) as gaps,
+        coalesce(gaps.gap_days, 0) as gap_days
     from starts
-    left join gap_measures
+    left join gaps
         on
-            starts.cut = gap_measures.cut
-            and starts.cut_value = gap_measures.cut_value
-            and starts.period_type = gap_measures.period_type
-            and starts.period_index = gap_measures.period_index
+            starts.cut = gaps.cut
+            and starts.cut_value = gaps.cut_value
+            and starts.period_type = gaps.period_type
+            and starts.period_index = gaps.period_index
     left join trailing_years
         on
             starts.cut = trailing_years.cut
