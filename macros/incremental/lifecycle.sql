@@ -1,9 +1,10 @@
-{#- Lifecycles: points and history of the customers that something happened to, or that a day brought into another state.
-    They come after the heavy tier (order days) and the subscription tier (live spans), and after the thresholds, which
-    are built whole every time. Touched, in int_changes__lifecycle_customers:
+{#- Lifecycles: points and history of the customers that something happened to, or that a day brought into another state,
+    and what reads nothing but the history: spells as a buyer, and the closes of periods found in one. They come after
+    the heavy tier (order days) and the subscription tier (live spans), and after the thresholds, which are built whole
+    every time. Touched, in int_changes__lifecycle_customers:
 
     1. customers of the heavy tier's list, whose order days may be others;
-    2. customers of whom anything else that the two tables read is another than after the last finished run: business
+    2. customers of whom anything else that points and history read is another than after the last finished run: business
        line, live spans, contacts; all columns of each as one number (int_changes__lifecycle_rows);
     3. customers of a business line with a point in a month whose threshold is another now: that of a silence is the one
        of the month in which it begins. A month that begins has no points yet;
@@ -17,10 +18,10 @@
     must be the same one; where a run was killed in between, and where the heavy tier is built in full, so is the
     lifecycle. Killed in the middle of its own tables, it touches again whom it was about to touch. -#}
 {% macro lifecycle_models() -%}
-{{- return(['int_lifecycle__points', 'lifecycle_history']) -}}
+{{- return(['int_lifecycle__points', 'lifecycle_history', 'int_rates__spells', 'int_rates__memberships']) -}}
 {%- endmacro %}
 
-{#- Whether both stand. -#}
+{#- Whether they stand. -#}
 {% macro lifecycle_stands() -%}
 {{- return(front_stands(lifecycle_models(), {'lifecycle_history': 'marts'})) -}}
 {%- endmacro %}

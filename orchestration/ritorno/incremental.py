@@ -175,7 +175,7 @@ def is_of_subscriptions(node: Mapping[str, Any]) -> bool:
 
 
 def is_of_lifecycle(node: Mapping[str, Any]) -> bool:
-    """Whether a model is one of the lifecycle's two tables."""
+    """Whether a model is one of the lifecycle's tables."""
     return is_kept(node) and decision_of(node) == LIFECYCLE
 
 

@@ -64,7 +64,7 @@ class Lifecycles(Warehouse):
 
 EMPTY = (
     "crm_", "loyalty", "consent", "campaign", "support", "nps", "review", "referral", "products__", "value__",
-    "rates__", "plans",
+    "rates__c", "rates__gaps", "plans",
 )  # fmt: skip
 """Words in the names of models that have no rows here, or that no lifecycle asks for: the first run builds them."""
 

@@ -86,6 +86,7 @@ exits as (
         1 as lost,
         last_close + 1 as period_index
     from memberships
+    where last_close is not null
 
 ),
 
@@ -177,6 +178,18 @@ trailing_buyer_ends as (
 
 ),
 
+month_memberships as (
+
+    select
+        customer_key,
+        period_type,
+        first_close,
+        coalesce(last_close, {{ month_index(as_of_date()) }}) as last_close
+    from memberships
+    where period_type = 'month'
+
+),
+
 -- not lapsed at a close, and not lapsed twelve months before: the customer's ranges against themselves, moved by twelve
 kept_for_a_year as (
 
@@ -185,14 +198,12 @@ kept_for_a_year as (
         earlier.period_type,
         greatest(earlier.first_close + 12, later.first_close) as first_close,
         least(earlier.last_close + 12, later.last_close) as last_close
-    from memberships as earlier
-    inner join memberships as later
+    from month_memberships as earlier
+    inner join month_memberships as later
         on
             earlier.customer_key = later.customer_key
-            and earlier.period_type = later.period_type
             and earlier.first_close + 12 <= later.last_close
             and earlier.last_close + 12 >= later.first_close
-    where earlier.period_type = 'month'
 
 ),
 

@@ -1,9 +1,14 @@
+{{ config(
+    materialized='touched', unique_key='customer_key',
+    meta={'touched_by': 'int_changes__lifecycle_customers', 'decided_by': 'int_changes__lifecycle_run'}
+) }}
 {#- A buyer is a customer with an order, or with a live subscription; a spell is the time from becoming one, or from
     coming back, to lapsing. Only what begins and what ends a spell is read: everything between is the same spell. -#}
 {%- set buyer_states = "('new', 'active', 'reactivated', 'at_risk')" -%}
 with history as (
 
     select * from {{ ref('lifecycle_history') }}
+    {{ only_listed('customer_key', 'int_changes__lifecycle_customers') }}
 
 ),
 
