@@ -222,7 +222,7 @@ def test_days_of_a_shop_and_a_kill_in_the_middle_leave_what_a_full_build_makes(e
                 for difference in comparison.differences(con, [name], "incrementally", schema)
             ]
 
-        assert (len(shop.front), len(shop.heavy), len(shop.subscriptions), len(shop.lifecycle)) == (6, 11, 15, 2)
+        assert (len(shop.front), len(shop.heavy), len(shop.subscriptions), len(shop.lifecycle)) == (6, 11, 15, 4)
         assert differing() == []
         con.execute("update incrementally.order_items set net_revenue = net_revenue + 0.01 where quantity = 2")
         assert differing() == ["order_items"]
