@@ -147,7 +147,7 @@ def measure(orders: int, root: Path, every_mart: bool) -> Measured:
             "RITORNO_BENCH_SPANS": str(root / "spans.json"),
         }
         code = "from tests.engines.shop import build_named; build_named()"
-        given = ["files", str(raw), str(root / "home"), "spark", AS_OF.isoformat(), json.dumps(LAYOUT)]
+        given = [json.dumps({"files": str(raw)}), str(root / "home"), "spark", AS_OF.isoformat(), json.dumps(LAYOUT)]
         began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-c", code, *given, *models], env=environment, check=True)
         seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)

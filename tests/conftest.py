@@ -1,5 +1,5 @@
 """Hypothesis profiles (the same examples in every run of `make test`, fresh ones in `make soak`), where dbt's parse of
-the project stands, and who runs first.
+the project stands, where temporary files are, and who runs first.
 
 A gate that draws new examples each time fails for whoever comes by, not for who caused it: a landing was refused
 because an old test at last drew an example that shows an old fault. Searching is the soak's job; its finds are kept.
@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -31,6 +32,25 @@ _SHARED = Path(tempfile.gettempdir(), f"ritorno-compiled-{os.getuid()}")
 os.environ.setdefault("DBT_TARGET_PATH", str(_SHARED / f"target-{_CHECKOUT}"))
 
 
+def _room_in_memory() -> Path | None:
+    """The folder of files that are never written to a disk, where there is room for some GB of them beside the tests.
+
+    A warehouse is two hundred tables that are made to last, one after the other: on a disk a tenth of all time.
+    """
+    memory = Path("/dev/shm")
+    try:
+        known = dict(line.split(":") for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines())
+        available = int(known["MemAvailable"].split()[0]) * 1024
+        free = shutil.disk_usage(memory).free
+    except (OSError, KeyError, ValueError):
+        return None
+    return memory if free > 6 << 30 and available > 12 << 30 else None
+
+
+if "PYTEST_DEBUG_TEMPROOT" not in os.environ and (memory := _room_in_memory()):
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(memory)  # where pytest's temporary folders are
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the slow stories first, spread over the two halves that `--dist worksteal` deals to two workers.
@@ -45,7 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         halves[lighter].append(item)
         loads[lighter] += slow[id(item)]
     rest = [item for item in items if id(item) not in slow]
-    middle = max((len(items) + 1) // 2 - len(halves[0]), 0)
+    middle = max(len(items) // 2 - len(halves[0]), 0)
     items[:] = [*halves[0], *rest[:middle], *halves[1], *rest[middle:]]
 
 

@@ -25,7 +25,7 @@ def manifest() -> dict[str, Any]:
     return dict(Project.compile().manifest)
 
 
-@pytest.mark.slow(70)
+@pytest.mark.slow(60)
 def test_plain_dbt_build_passes_on_an_empty_warehouse_with_every_unit_and_data_test(tmp_path: Path) -> None:
     with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as con:
         contract.ensure_raw_tables(con)

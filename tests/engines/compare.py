@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import duckdb
 
 from ritorno import comparison, sql
@@ -14,9 +16,9 @@ def marts_of(path: str) -> set[str]:
     return {name for (name,) in tables} - {"published_run"}
 
 
-def differences(left: str, right: str) -> dict[str, str]:
-    """By mart, how they differ; empty where both say the same."""
-    ours, theirs = marts_of(left), marts_of(right)
+def differences(left: str, right: str, only: Collection[str] = ()) -> dict[str, str]:
+    """By mart, how they differ, all of them or some only; empty where both say the same."""
+    ours, theirs = (marts_of(path) & set(only) if only else marts_of(path) for path in (left, right))
     found = {"marts": f"only in one: {sorted(ours ^ theirs)}"} if ours != theirs else {}
     with duckdb.connect() as con:
         for name, path in (("one", left), ("other", right)):

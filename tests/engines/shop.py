@@ -25,30 +25,32 @@ ODD = [
 """What people type into date, number and other columns, and what one of the engines is known to read as more."""
 
 
+COLUMNS = ("ordered_at", "total", "is_test", "cancelled_at")
 LENIENT: Mapping[str, Any] = {"quarantine_limit": 0.9}  # most of the odd rows are unreadable on purpose
 
 
-def dirty_shop(folder: Path) -> Path:
-    """The raw files of 200 customers of a year, with odd texts in every typed column of orders."""
+def dirty_shop(folder: Path) -> dict[str, Path]:
+    """The raw files of 200 customers of a year, with each odd text in every typed column of orders."""
     from ritorno.simulate import simulate
 
     raw = simulate(folder, customers=200, seed=5, years=1.0, end=END).raw
-    odd = ["order_id,ordered_at,total,is_test,cancelled_at"]
-    for number, text in enumerate(ODD):  # unreadable on one engine must be unreadable on the other
+    add_odd_orders(raw, [(text, column) for text in ODD for column in COLUMNS])
+    return {"files": raw}
+
+
+def add_odd_orders(raw: Path, odd: Sequence[tuple[str, str]]) -> None:
+    """One more file of orders, each with an odd text in one typed column: unreadable on one engine, so on the other."""
+    lines = [",".join(["order_id", *COLUMNS])]
+    for number, (text, odd_column) in enumerate(odd):
         quoted = '"' + text.replace('"', '""') + '"'
-        odd += [
-            f"time-{number},{quoted},10,,",
-            f"total-{number},2025-06-01,{quoted},,",
-            f"test-{number},2025-06-01,10,{quoted},",
-            f"cancelled-{number},2025-06-01,10,,{quoted}",
-        ]
-    (raw / "orders" / "zz-odd.csv").write_text("\n".join(odd) + "\n", encoding="utf-8")
-    return raw
+        row = {"ordered_at": "2025-06-01", "total": "10", odd_column: quoted}
+        lines.append(",".join([f"odd-{number}", *(row.get(column, "") for column in COLUMNS)]))
+    (raw / "orders" / "zz-odd.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def a_twentieth_of_online_retail(file: Path, slice_: Path) -> Path:
-    """A real shop's year: all lines of 217 customers, and every twentieth invoice of nobody, so that it ends at END."""
-    later = (END - date(2010, 12, 9)).days
+def a_fortieth_of_online_retail(file: Path, slice_: Path, end: date) -> Path:
+    """A real shop's year that ends at `end`: all lines of 109 customers, and every fortieth invoice of nobody."""
+    later = (end - date(2010, 12, 9)).days
     with duckdb.connect() as con:
         con.execute(
             f"""
@@ -56,7 +58,7 @@ def a_twentieth_of_online_retail(file: Path, slice_: Path) -> Path:
                 select * replace (strftime(cast("InvoiceDate" as timestamp) + interval {later} day, '%Y-%m-%d %H:%M:%S')
                     as "InvoiceDate")
                 from {sql.text(str(file))}
-                where coalesce(cast("Customer ID" as bigint), try_cast("Invoice" as bigint), 7) % 20 = 7
+                where coalesce(cast("Customer ID" as bigint), try_cast("Invoice" as bigint), 7) % 40 = 7
             ) to {sql.text(str(slice_))} (format parquet)
             """
         )
@@ -64,27 +66,28 @@ def a_twentieth_of_online_retail(file: Path, slice_: Path) -> Path:
 
 
 def refreshed(
-    raw: Path, home: Path, engine: str, policy: Mapping[str, Any] = LENIENT, sources: Mapping[str, Path] | None = None
+    sources: Mapping[str, Path], home: Path, engine: str, policy: Mapping[str, Any] = LENIENT, as_of: date = END
 ) -> Path:
     """Refresh a new home on an engine; returns the file that it published."""
-    command = ["refresh", "--raw", str(raw), "--as-of", END.isoformat(), "--home", str(home), "--engine", engine]
-    command += [f"--source={system}={path}" for system, path in (sources or {}).items()]
-    _run("from ritorno.cli import main; main()", *command, "--vars", json.dumps(policy))
+    command = ["refresh", "--as-of", as_of.isoformat(), "--home", str(home), "--engine", engine]
+    command += [f"--source={system}={path}" for system, path in sources.items()]
+    command += ["--vars", json.dumps(policy)] if policy else []
+    _run("from ritorno.cli import main; main()", *command)
     return home / "published" / "ritorno.duckdb"
 
 
 def built(
-    raw: Path,
+    sources: Mapping[str, Path],
     home: Path,
     engine: str,
     models: Sequence[str],
     as_of: date = END,
     policy: Mapping[str, Any] = LENIENT,
-    system: str = "files",
 ) -> Path:
     """Build some models on an engine, with all that they read and no checks; returns the home's warehouse."""
     code = "from tests.engines.shop import build_named; build_named()"
-    _run(code, system, str(raw), str(home), engine, as_of.isoformat(), json.dumps(policy), *models)
+    named = json.dumps({system: str(path) for system, path in sources.items()})
+    _run(code, named, str(home), engine, as_of.isoformat(), json.dumps(policy), *models)
     return home / "warehouse.duckdb"
 
 
@@ -95,18 +98,17 @@ def _run(code: str, *arguments: str) -> None:
 
 
 def build_named() -> None:
-    """What `built` starts: system, raw files, home, engine, as-of day, policy and models are the command line's."""
+    """What `built` starts: raw files by system, home, engine, as-of day, policy and models are the command line's."""
     from ritorno import pipeline, snapshots
     from ritorno.dbt import stages
     from ritorno.errors import RitornoError
     from ritorno.home import Home
     from ritorno.session import Run, active
 
-    system, raw, root, engine, as_of, policy, *models = sys.argv[1:]
+    named, root, engine, as_of, policy, *models = sys.argv[1:]
     home = Home(Path(root)).ensure()
     os.environ["RITORNO_HOME"] = root
-    sources = {system: raw}
-    run = Run(pipeline.make_request(home=home, as_of=as_of, sources=sources, overrides=policy, engine=engine))
+    run = Run(pipeline.make_request(home=home, as_of=as_of, sources=json.loads(named), overrides=policy, engine=engine))
     with run.recorded(), active(run):
         manifest = run.dbt.parsed and run.dbt.manifest()
         pipeline.land(run)

@@ -39,10 +39,10 @@ def expected(marts: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path
 def every_mart(home: Path, engine: str, marts: list[str], **policy: int) -> Path:
     """A warehouse of the file's lines on an engine."""
     assert FILE is not None
-    return built(FILE, home, engine, marts, AS_OF, {**RETURNS_COUNTED, **policy}, "online_retail")
+    return built({"online_retail": FILE}, home, engine, marts, AS_OF, {**RETURNS_COUNTED, **policy})
 
 
-@pytest.mark.soak  # a twentieth of it is in tests/engines/test_postgres.py
+@pytest.mark.soak  # a fortieth of it is in tests/engines/test_postgres.py
 def test_online_retail_is_the_same_on_postgresql(
     marts: list[str], expected: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

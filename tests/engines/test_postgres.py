@@ -21,13 +21,14 @@ from ritorno.engines.postgres import Postgres, Server, push
 from ritorno.engines.postgres_fetch import pull
 from ritorno.errors import RitornoError, UnusableInput
 from ritorno.home import Home
+from ritorno.publishing import FILE_FOR_BI
 from ritorno.refresh import prepare_instance
 from tests.audiences.destinations.servers import new_database, postgres_server
 from tests.engines.compare import differences
 from tests.engines.macros import POLICY, almost_values, disagreements, of_texts, told
 from tests.engines.rendering import render
-from tests.engines.shop import END, a_twentieth_of_online_retail, dirty_shop, refreshed
-from tests.orders.online_retail import FILE
+from tests.engines.shop import END, refreshed
+from tests.report.shop import AS_OF, raw_of_the_home, real_home, shared_folder
 
 
 @pytest.fixture(scope="module")
@@ -49,34 +50,32 @@ def url(server: Server) -> str:
     return f"postgresql://{server.user}@{server.host}:{server.port}/{server.database}"
 
 
-@pytest.mark.slow(125)
+@pytest.mark.slow(75)
 def test_every_mart_is_the_same_on_postgresql_value_by_value(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    raw = dirty_shop(tmp_path / "shop")
-    sources = {}
-    if FILE is not None:  # beside the simulated shop, a real one
-        sources["online_retail"] = a_twentieth_of_online_retail(FILE, tmp_path / "lines.parquet")
+    shared = shared_folder(tmp_path_factory)
+    sources = raw_of_the_home(shared)
     monkeypatch.setenv("RITORNO_POSTGRES_URL", url(server))
-    engines = ("duckdb", "postgres")
-    published = {engine: refreshed(raw, tmp_path / engine, engine, sources=sources) for engine in engines}
-    assert differences(str(published["duckdb"]), str(published["postgres"])) == {}
-    with duckdb.connect(str(published["duckdb"]), read_only=True) as con:  # not an empty shop that is equal everywhere
+    published = refreshed(sources, tmp_path / "postgres", "postgres", {}, AS_OF)
+    expected = real_home(shared).published / FILE_FOR_BI
+    assert differences(str(expected), str(published)) == {}
+    with duckdb.connect(str(expected), read_only=True) as con:  # not an empty shop that is equal everywhere
         query = "select split_part(order_key, ':', 1) from marts.orders group by 1 having count(*) > 300 order by 1"
-        assert con.execute(query).fetchall() == [(system,) for system in sorted(["files", *sources])]
+        assert con.execute(query).fetchall() == [(system,) for system in sorted(sources)]
 
     # The comparison can fail: a cent is a difference.
     changed = tmp_path / "changed.duckdb"
-    shutil.copy(published["postgres"], changed)
+    shutil.copy(published, changed)
     with duckdb.connect(str(changed)) as con:
         con.execute("update marts.orders set net_revenue = net_revenue + 0.01 where order_number = 1")
-    assert list(differences(str(published["duckdb"]), str(changed))) == ["orders"]
+    assert list(differences(str(expected), str(changed))) == ["orders"]
 
     # People who read at the server find the same run there.
     with server.connect() as con, con.cursor() as cursor:
         cursor.execute("select count(*), count(distinct published_run_id) from published.customers")
         shown = cursor.fetchone()
-    with duckdb.connect(str(published["postgres"]), read_only=True) as local:
+    with duckdb.connect(str(published), read_only=True) as local:
         assert shown == local.execute("select count(*), 1 from marts.customers").fetchone()
 
 

@@ -24,6 +24,7 @@ from tests.engines.macros import almost_values, disagreements, of_texts, told
 from tests.engines.rendering import render
 from tests.engines.shop import LENIENT, built, dirty_shop, refreshed
 from tests.engines.spark_cluster import connect_server, missing, spark_cluster, thrift_server
+from tests.report.shop import AS_OF, raw_of_the_home, real_home, shared_folder
 from tests.support import Project
 
 SMALL = {
@@ -402,13 +403,15 @@ def workers_at_work(log: Path) -> int:
     return len(set(re.findall(r"Launching executor app-\S+?/(\d+)", log.read_text(errors="replace"))))
 
 
-@pytest.mark.slow(140)
-def test_identity_orders_rfm_and_cohorts_are_the_same_on_a_spark_cluster(cluster: Path, tmp_path: Path) -> None:
-    raw = dirty_shop(tmp_path / "shop")
-    expected = built(raw, tmp_path / "duckdb", "duckdb", SPINE)
-    found = built(raw, tmp_path / "spark", "spark", SPINE, policy={**LENIENT, **LARGE})
-    assert set(marts_of(str(found))) >= set(SPINE)
-    assert differences(str(expected), str(found)) == {}
+@pytest.mark.slow(190)  # and the shared home, which it is compared with at its end
+def test_identity_orders_rfm_and_cohorts_are_the_same_on_a_spark_cluster(
+    cluster: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    shared = shared_folder(tmp_path_factory)
+    found = built(raw_of_the_home(shared), tmp_path / "spark", "spark", SPINE, AS_OF, LARGE)
+    built_there = marts_of(str(found))
+    assert built_there >= set(SPINE)
+    assert differences(str(real_home(shared).warehouse), str(found), built_there) == {}
     assert workers_at_work(cluster) == 2
     tables = tmp_path / "spark" / "spark"
     assert [path.name for path in (tables / "_sent" / "raw" / "orders").iterdir()] == [
@@ -438,7 +441,9 @@ def test_a_history_of_days_is_the_same_on_spark(tmp_path: Path, monkeypatch: pyt
         (raw / "subscriptions.csv").write_text(head + "".join(rows), encoding="utf-8")
         seen = []
         for engine in ("duckdb", "spark"):
-            warehouse = built(raw, tmp_path / engine, engine, ["snapshot.ritorno.subscriptions_history"], day)
+            warehouse = built(
+                {"files": raw}, tmp_path / engine, engine, ["snapshot.ritorno.subscriptions_history"], day
+            )
             with duckdb.connect(str(warehouse), read_only=True) as con:
                 seen.append(
                     con.execute(
@@ -452,9 +457,9 @@ def test_a_history_of_days_is_the_same_on_spark(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.spark
 def test_every_mart_is_the_same_on_a_spark_cluster_value_by_value(cluster: Path, tmp_path: Path) -> None:
-    raw = dirty_shop(tmp_path / "shop")
-    expected = refreshed(raw, tmp_path / "duckdb", "duckdb")
-    published = refreshed(raw, tmp_path / "spark", "spark", {**LENIENT, **LARGE})
+    sources = dirty_shop(tmp_path / "shop")
+    expected = refreshed(sources, tmp_path / "duckdb", "duckdb")
+    published = refreshed(sources, tmp_path / "spark", "spark", {**LENIENT, **LARGE})
     assert differences(str(expected), str(published)) == {}
     assert workers_at_work(cluster) == 2
 
@@ -464,8 +469,8 @@ def test_every_mart_is_the_same_on_a_spark_cluster_value_by_value(cluster: Path,
 def test_orders_and_rfm_are_the_same_by_way_of_a_server(
     way: str, cluster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    raw, models, tables = dirty_shop(tmp_path / "shop"), ["orders", "customer_rfm"], tmp_path / "tables"
-    expected = built(raw, tmp_path / "duckdb", "duckdb", models)
+    sources, models, tables = dirty_shop(tmp_path / "shop"), ["orders", "customer_rfm"], tmp_path / "tables"
+    expected = built(sources, tmp_path / "duckdb", "duckdb", models)
     given = {**settings(tmp_path / "server"), "spark.executor.memory": "512m"}
     server, name = {
         "connect": (connect_server, "RITORNO_SPARK_REMOTE"),
@@ -476,7 +481,7 @@ def test_orders_and_rfm_are_the_same_by_way_of_a_server(
         monkeypatch.setenv(name, address)
         monkeypatch.setenv("RITORNO_SPARK_WAREHOUSE", str(tables))
         monkeypatch.setenv("PATH", "/nowhere")  # no Java on this side
-        found = built(raw, tmp_path / "spark", "spark", models, policy={**LENIENT, **LARGE})
+        found = built(sources, tmp_path / "spark", "spark", models, policy={**LENIENT, **LARGE})
     assert set(marts_of(str(found))) >= set(models)
     assert differences(str(expected), str(found)) == {}
     assert workers_at_work(cluster) == 2

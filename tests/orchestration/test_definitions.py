@@ -127,7 +127,7 @@ def test_every_asset_says_what_it_is_and_who_answers_for_it(definitions: ModuleT
     assert "kept / opening" in (columns["nrr"].description or "")
 
 
-@pytest.mark.slow(45)  # the home that many tests share is made here, while the other worker needs none
+@pytest.mark.slow(45)  # where Spark and PostgreSQL aren't, the home that many tests share is made here
 def test_a_materialisation_says_how_many_rows_it_has_and_which_page_of_the_report_shows_it(
     refreshed: tuple[Home, dg.DagsterInstance],
 ) -> None:

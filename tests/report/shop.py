@@ -16,6 +16,8 @@ import yaml
 from filelock import FileLock
 
 from ritorno.home import PROJECT_ROOT, Home
+from tests.engines.shop import COLUMNS, ODD, a_fortieth_of_online_retail, add_odd_orders
+from tests.orders.online_retail import FILE
 
 AS_OF = date(2026, 6, 17)
 """In the middle of a month, so that some periods aren't over."""
@@ -27,21 +29,43 @@ def shared_folder(factory: pytest.TempPathFactory) -> Path:
     return base.parent if base.name.startswith("popen-") else base
 
 
+def raw_of_the_home(shared: Path) -> dict[str, Path]:
+    """What the home is made of, by system: a simulated shop with odd texts in its orders, and a real one if it is here.
+
+    The other engines are held against the home: each text is in one column here, and all are read on every engine by
+    the macros' tests.
+    """
+    shop, lines = shared / "report-shop", shared / "report-lines.parquet"
+    with FileLock(shared / "report-shop.lock"):
+        if not shop.exists():
+            customers = ("--customers", "800", "--years", "1.25", "--seed", "5", "--end", str(AS_OF))
+            _ritorno(shared, "simulate", str(shared / "report-new"), *customers)
+            add_odd_orders(shared / "report-new" / "raw", [(text, _column(at, text)) for at, text in enumerate(ODD)])
+            if FILE is not None:
+                a_fortieth_of_online_retail(FILE, lines, AS_OF)
+            (shared / "report-new").rename(shop)
+    return {"files": shop / "raw"} | ({"online_retail": lines} if FILE is not None else {})
+
+
+def _column(at: int, text: str) -> str:
+    """Where the odd text stands; one that is a time would be an order of a year in which nobody bought yet."""
+    return "cancelled_at" if text.startswith("2024-") else COLUMNS[at % len(COLUMNS)]
+
+
 def real_home(shared: Path) -> Home:
-    """A small shop, simulated, refreshed and published through the command line, once for all test processes."""
+    """A small shop, refreshed and published through the command line, once for all test processes."""
     home = Home(shared / "report-home")
-    environment = {**os.environ, "RITORNO_HOME": str(home.root)}
-
-    def ritorno(*arguments: str) -> None:
-        command = [sys.executable, "-c", "from ritorno.cli import main; main()", *arguments]
-        subprocess.run(command, check=True, env=environment, capture_output=True, text=True, timeout=600)
-
     with FileLock(shared / "report-home.lock"):
         if not home.published.exists():
-            shop = shared / "report-shop"
-            ritorno("simulate", str(shop), "--customers", "800", "--years", "1.25", "--seed", "5", "--end", str(AS_OF))
-            ritorno("refresh", "--raw", str(shop / "raw"), "--as-of", AS_OF.isoformat())
+            sources = [f"--source={system}={path}" for system, path in raw_of_the_home(shared).items()]
+            _ritorno(home.root, "refresh", *sources, "--as-of", AS_OF.isoformat())
     return home
+
+
+def _ritorno(home: Path, *arguments: str) -> None:
+    command = [sys.executable, "-c", "from ritorno.cli import main; main()", *arguments]
+    environment = {**os.environ, "RITORNO_HOME": str(home)}
+    subprocess.run(command, check=True, env=environment, capture_output=True, text=True, timeout=600)
 
 
 Table = tuple[Mapping[str, str], list[dict[str, Any]]]

@@ -214,7 +214,8 @@ def postgres_server() -> Iterator[tuple[str, int]]:
     if binaries is None:
         pytest.skip("no PostgreSQL here: apt-get install postgresql")
     user = _ordinary_user()
-    folder = Path(tempfile.mkdtemp(prefix="ritorno-postgres-", dir="/tmp"))
+    # a short path, for the socket's sake
+    folder = Path(tempfile.mkdtemp(prefix="ritorno-postgres-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT") or "/tmp"))
     if user is not None:
         os.chown(folder, user.pw_uid, user.pw_gid)
 
