@@ -77,7 +77,9 @@ def test_a_reader_sees_one_version_while_others_are_written(file_case: Case) -> 
 
     reader = threading.Thread(target=read)
     reader.start()
-    for number in range(1, 9):
+    number = 0
+    while number < 8 or (len(found) < 4 and not failures and number < 500):  # some are quicker written than read
+        number += 1
         sender.replace(AUDIENCE, f"run-{number}", generation(number))
     stop.set()
     reader.join()
