@@ -335,7 +335,7 @@ def test_a_database_that_cannot_hold_every_character_is_refused(server: Server) 
         pass
 
 
-def test_dbts_sessions_plan_no_nested_loop_and_live_in_utc(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dbts_sessions_plan_hash_joins_and_live_in_utc(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     def settings() -> list[str]:
         for name, value in Postgres(server).environment.items():
             monkeypatch.setenv(name, value)
@@ -345,13 +345,13 @@ def test_dbts_sessions_plan_no_nested_loop_and_live_in_utc(server: Server, monke
             ) as con,
             con.cursor() as cursor,
         ):
-            names = ("timezone", "enable_nestloop", "jit", "work_mem")
+            names = ("timezone", "enable_nestloop", "enable_mergejoin", "jit", "work_mem")
             cursor.execute(f"select {', '.join(f'current_setting({name!r})' for name in names)}")
             return list(cursor.fetchone() or ())
 
-    assert settings() == ["UTC", "off", "off", "64MB"]
+    assert settings() == ["UTC", "off", "off", "off", "64MB"]
     monkeypatch.setenv("RITORNO_POSTGRES_OPTIONS", "-c work_mem=1GB")
-    assert settings() == ["UTC", "on", "on", "1GB"]
+    assert settings() == ["UTC", "on", "on", "on", "1GB"]
 
 
 def test_a_server_that_is_not_there_is_said_to_be_not_there(server: Server) -> None:

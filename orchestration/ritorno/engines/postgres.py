@@ -29,9 +29,11 @@ from ritorno.engines.postgres_tables import column_type, copy_in, in_sql, shape
 from ritorno.errors import RitornoError, UnusableInput
 from ritorno.sql import column_types
 
-OPTIONS = "-c jit=off -c enable_nestloop=off -c work_mem=64MB"
+OPTIONS = "-c jit=off -c enable_nestloop=off -c enable_mergejoin=off -c work_mem=64MB"
 """Settings of the sessions that dbt's SQL runs in. Tables here have no index, so a nested loop over two of them is
-chosen for an underestimate, and costs their product; compiling hundreds of expressions costs more than it saves."""
+chosen for an underestimate, and costs their product. Where one can't be helped its penalty drowns every other cost, and
+then a merge join, which sorts both sides, is taken for as good as a hash join. Compiling hundreds of expressions costs
+more than it saves."""
 _WRITTEN_THERE = {"snapshots"}
 """Schemas whose tables dbt writes to: what was sent says nothing of what stands there."""
 _PART = "(coalesce(t._ritorno_batch, 0) * 16777216 + coalesce(t._ritorno_line, 0) {divided} 131072)"
