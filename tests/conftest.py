@@ -12,12 +12,17 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from ritorno.helper import collect_seldom
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.register_profile("soak", derandomize=False, deadline=None, print_blob=True, max_examples=1000)
@@ -67,6 +72,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     rest = [item for item in items if id(item) not in slow]
     middle = max(len(items) // 2 - len(halves[0]), 0)
     items[:] = [*halves[0], *rest[:middle], *halves[1], *rest[middle:]]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One for all tests of a process: Playwright can't be started twice in it."""
+    from tests.report.browser import chromium
+
+    with chromium() as started:
+        yield started
 
 
 def pytest_collection_finish() -> None:

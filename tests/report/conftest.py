@@ -13,7 +13,6 @@ from filelock import FileLock
 from playwright.sync_api import Browser, Page
 
 from ritorno.home import PROJECT_ROOT, Home
-from tests.report.browser import chromium
 from tests.report.shop import real_home, shared_folder
 
 ARTIFACTS = PROJECT_ROOT / ".artifacts" / "report"
@@ -30,12 +29,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 @pytest.fixture(scope="session")
 def report(home: Home) -> Path:
     return home.published / "report"
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 class Opened:
