@@ -8,7 +8,6 @@ an oracle that shares no code with the engine; after two calm runs it must hold 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,8 +26,9 @@ from ritorno.audiences.store import TABLES, KeptStore, migrate
 from tests.audiences import oracle
 from tests.audiences.fakes import Broken, Crash, Fake
 from tests.audiences.shop import START, TYPES, Address, Shop, audience, day, give
+from tests.support.examples import SOAK
 
-SCHEDULES = 20_000 if os.environ.get("RITORNO_SOAK") else 200
+SCHEDULES = 20_000 if SOAK else 200
 PER_TEST = 50
 MODES = ("mirror", "upsert", "append", "replace_file")
 KEY = b"a key of the tests"

@@ -16,8 +16,9 @@ from ritorno.experiments import records
 from ritorno.home import Home
 from tests.campaigns import oracle
 from tests.campaigns.shop import POLICY, Assignment, Campaign, Order, Shop, Touch, at, run
+from tests.support.examples import many
 
-EXAMPLES = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=many(15), deadline=None, suppress_health_check=list(HealthCheck))
 MODELS = ("int_campaigns__arms", "int_campaigns__credits", "campaign_results", "campaign_attribution")
 ACCOUNTS = {"a0": "c0", "a1": "c1", "a2": "c2", "a2b": "c2", "a3": "c3", "a4": "c4"}  # a2 and a2b are one person
 
@@ -124,7 +125,7 @@ def _adds_up(rows, credits):
     assert all(row["verdict"] and row["status"] for row in rows["campaign_results"])
 
 
-@settings(EXAMPLES, max_examples=4)
+@settings(EXAMPLES, max_examples=many(4))
 @given(shops(), st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_changes_nothing(shop: Shop, chance: random.Random):
     shuffled = replace(

@@ -12,8 +12,9 @@ from scipy import special, stats
 
 from ritorno.experiments import statistics as f
 from ritorno.experiments.statistics import Sample
+from tests.support.examples import many
 
-EXAMPLES = settings(max_examples=50)
+EXAMPLES = settings(max_examples=many(50))
 counts = st.integers(1, 3000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
 

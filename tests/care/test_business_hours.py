@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support import Project
+from tests.support.examples import many
 
 AS_OF = date(2024, 4, 3)
-EXAMPLES = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=many(25), deadline=None, suppress_health_check=list(HealthCheck))
 # Berlin changes at 02:00 and 03:00, Santiago at midnight: a day begins at 01:00 there
 ZONES = {"Europe/Berlin": datetime(2024, 3, 25), "America/Santiago": datetime(2024, 4, 1)}
 TICKET = {

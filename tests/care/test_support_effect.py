@@ -10,11 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support import Project
+from tests.support.examples import many
 
 START = date(2024, 1, 1)
 AS_OF = START + timedelta(days=40)
 WINDOW = 5
-EXAMPLES = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=many(25), deadline=None, suppress_health_check=list(HealthCheck))
 VARS = {"support_effect_days": WINDOW, "support_effect_min_controls": 2}
 Shop = dict[str, tuple[list[int], list[int]]]  # customer → order days, ticket days; days since START
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from ritorno import contract
 from tests.support import Project
+from tests.support.examples import many
 
 AS_OF = "2024-03-31"
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -215,7 +216,7 @@ def expected_current(versions: list[dict[str, Any]], as_of: date) -> dict[str, A
     return max(pool, key=lambda v: (v["updated_at"] or datetime.min.replace(tzinfo=UTC), v["_ritorno_batch"]))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=many(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(version, max_size=8), st.randoms())
 def test_versions_agree_with_a_plain_reading_of_the_rules_in_any_order(
     project: Project, versions: list[dict[str, Any]], random: Any

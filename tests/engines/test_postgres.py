@@ -29,6 +29,7 @@ from tests.engines.macros import POLICY, almost_values, disagreements, of_texts,
 from tests.engines.rendering import render
 from tests.engines.shop import END, refreshed
 from tests.report.shop import AS_OF, raw_of_the_home, real_home, shared_folder
+from tests.support.examples import many
 
 
 @pytest.fixture(scope="module")
@@ -282,7 +283,7 @@ _BATCHES = st.lists(
 
 
 @given(_BATCHES)
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=many(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_happens_to_landed_rows_the_server_has_the_homes(
     server: Server, tmp_path: Path, happened: list[tuple[str, int, int]]
 ) -> None:

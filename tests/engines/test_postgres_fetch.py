@@ -21,6 +21,7 @@ from ritorno.engines.postgres import Server
 from ritorno.engines.postgres_fetch import pull
 from ritorno.engines.postgres_tables import copy_in, copy_out
 from tests.audiences.destinations.servers import _ordinary_user, new_database, postgres_binaries, postgres_server
+from tests.support.examples import many
 
 COLUMNS = (
     "customer_key text, id bigint, words text, money numeric(18, 2), at timestamp, real double precision, day date"
@@ -363,7 +364,7 @@ class _Killed(BaseException):
 
 
 @given(_CHANGES)
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=many(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_happens_the_home_has_what_stands_at_the_server(
     server: Server, tmp_path: Path, happened: list[tuple[str, str, int]]
 ) -> None:

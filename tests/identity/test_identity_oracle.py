@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from tests.identity import oracle
 from tests.identity.warehouse import MOST, Result
+from tests.support.examples import many
 
 # No shrinking: an example takes a quarter of a second, and a failing one is short enough to read.
 CALM = settings(
     deadline=None,
-    max_examples=30,
+    max_examples=many(30),
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.generate],
 )
@@ -88,7 +89,7 @@ def test_every_node_and_order_gets_the_customer_that_the_oracle_says(raw: dict[s
     assert not [row for row in result.aliases if "@" in row["alias"] or row["alias"].startswith("+")]
 
 
-@settings(CALM, max_examples=10)
+@settings(CALM, max_examples=many(10))
 @given(shops(), st.randoms(use_true_random=False))
 def test_the_same_rows_in_any_order_give_the_same_keys(raw: dict[str, list[dict[str, Any]]], chance: Any) -> None:
     first = Result(raw)

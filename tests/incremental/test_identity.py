@@ -3,7 +3,6 @@ that whatever happens leaves what a full run makes."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -21,10 +20,10 @@ from ritorno.step_context import StepContext
 from tests.identity.test_identity_oracle import shops
 from tests.identity.warehouse import RAW
 from tests.support import Project
+from tests.support.examples import SOAK
 
 MOST = 3
 AS_OF = date(2024, 12, 31)
-SOAK = os.environ.get("RITORNO_SOAK") == "1"
 EXAMPLES = settings(
     max_examples=150 if SOAK else 6,
     deadline=None,

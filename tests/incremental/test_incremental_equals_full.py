@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from copy import deepcopy
 from datetime import date, datetime, time, timedelta
@@ -14,9 +13,9 @@ from hypothesis import strategies as st
 
 from tests.incremental.happens import Change, Landed, agrees_after_each
 from tests.incremental.shop import Warehouse
+from tests.support.examples import SOAK
 
 BEGIN = date(2024, 3, 1)
-SOAK = os.environ.get("RITORNO_SOAK") == "1"
 EXAMPLES = settings(max_examples=60 if SOAK else 2, deadline=None, suppress_health_check=list(HealthCheck))
 PLACE = ("updated_at", "_ritorno_batch", "_ritorno_line")
 """What `Landed.add` says of a row itself."""

@@ -3,7 +3,6 @@ and that whatever happens leaves what a full build makes."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
@@ -19,11 +18,11 @@ from ritorno.incremental import LIFECYCLE, is_of_lifecycle
 from tests.incremental.happens import Case, Change, Landed, added, agrees_after_each, nothing, without
 from tests.incremental.shop import Warehouse
 from tests.support import Project
+from tests.support.examples import SOAK
 
 DAY = date(2024, 3, 10)
 DONE, LIST = "int_changes__lifecycle_done", "int_changes__lifecycle_customers"
 POINTS, HISTORY = "int_lifecycle__points", "lifecycle_history"
-SOAK = os.environ.get("RITORNO_SOAK") == "1"
 EXAMPLES = settings(max_examples=60 if SOAK else 1, deadline=None, suppress_health_check=list(HealthCheck))
 TABLES = (
     "orders", "customers", "subscriptions", "subscription_events", "interactions", "identity_overrides", "refunds"

@@ -3,7 +3,6 @@ that whatever happens leaves what a full build makes."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
@@ -17,11 +16,11 @@ from hypothesis import strategies as st
 from tests.incremental.happens import Case, Change, Landed, added, agrees_after_each, nothing, rewritten, without
 from tests.incremental.shop import Warehouse
 from tests.support import Project
+from tests.support.examples import SOAK
 
 DAY = date(2024, 3, 1)
 DONE = "int_changes__subscription_done"
 FRONT, RUN = "int_changes__subscription_front", "int_changes__subscription_run"
-SOAK = os.environ.get("RITORNO_SOAK") == "1"
 EXAMPLES = settings(max_examples=80 if SOAK else 2, deadline=None, suppress_health_check=list(HealthCheck))
 TABLES = ("subscriptions", "subscription_events", "plans", "customers", "identity_overrides", "exchange_rates")
 

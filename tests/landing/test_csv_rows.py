@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ritorno.landing import Source, land
 from ritorno.landing.csv_files import DELIMITERS, Dialect, Reject, Row, scan, split
+from tests.support.examples import many
 
 HEADER = ["order_id", "ordered_at", "total", "note"]
 # Everything that CSV can trip over, much more often than by chance.
@@ -52,7 +53,7 @@ def landed(
     return rows, rejects
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=many(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     values=st.lists(st.tuples(VALUES, VALUES, VALUES), max_size=6),
     delimiter=st.sampled_from(DELIMITERS),
@@ -82,7 +83,7 @@ BROKEN = [
 ]
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=many(80), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     items=st.lists(st.sampled_from(BROKEN) | st.tuples(VALUES, VALUES).map(list) | st.just([]), max_size=8),
     delimiter=st.sampled_from(DELIMITERS),

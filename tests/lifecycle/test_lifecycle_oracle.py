@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support import Project
+from tests.support.examples import many
 
 START = date(2024, 1, 1)
 HORIZON = 150
@@ -226,7 +227,7 @@ def project(method: str) -> Project:
     return Project.compile(lifecycle_method=method, lifecycle_business_line=["account_type"], **POLICY)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=many(25), deadline=None, suppress_health_check=list(HealthCheck))
 @given(people=shops, as_of=st.integers(100, HORIZON))
 # back on the very day that would have been the first lapsed one, and a day later: random gaps seldom meet it
 @example(people=[Person("c0", "b2c", 0, [0, 41]), Person("c1", "b2b", 0, [0, 42])], as_of=120)
@@ -277,7 +278,7 @@ def test_history_equals_a_day_by_day_simulation(
     assert moves == dict(expected_moves)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=many(8), deadline=None, suppress_health_check=list(HealthCheck))
 @given(people=shops, early=st.integers(60, 120))
 def test_a_rebuild_as_of_an_older_day_is_that_days_history(project: Project, people: list[Person], early: int) -> None:
     late = states_of(project, build(project, people, HORIZON), HORIZON)

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support import Project
+from tests.support.examples import many
 
 START = date(2023, 1, 10)
 AT_RISK, LAPSED = 20, 40
@@ -289,7 +290,7 @@ def _one_order(key: str, day: date) -> Person:
     return Person(key, None, {day: (1, Decimal(10))}, None)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=many(25), deadline=None, suppress_health_check=list(HealthCheck))
 @given(shop=shops())
 # lapsed from February's last day, and from the day after it: random days seldom meet a period's close
 @example(shop=(date(2023, 4, 10), [_one_order("c0", date(2023, 1, 18)), _one_order("c1", date(2023, 1, 19))]))

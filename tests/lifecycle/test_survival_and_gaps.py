@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from tests.rfm.test_golden import DATA
 from tests.support import Project
 from tests.support.cdnow import insert_cdnow
+from tests.support.examples import many
 
-EXAMPLES = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=many(25), deadline=None, suppress_health_check=list(HealthCheck))
 START = date(2024, 1, 1)
 watches = st.lists(
     st.tuples(

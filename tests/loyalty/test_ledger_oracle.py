@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from ritorno.loyalty.ledger import Event, Posting, post
 from ritorno.loyalty.tiers import Change, Qualifying, Tier, stays
 from tests.loyalty import oracle
+from tests.support.examples import many
 
-EXAMPLES = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=many(150), deadline=None, suppress_health_check=list(HealthCheck))
 START = datetime(2024, 1, 1)
 
 # few orders, few instants and small numbers: overdrafts, ties and reversals of redeemed earns are the rule

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support import Project
+from tests.support.examples import many
 
 TYPES = {
     "response_key": "varchar", "respondent_key": "varchar", "survey": "varchar", "scale": "varchar",
@@ -32,7 +33,7 @@ def _nps(groups, as_of="2024-03-31"):
     return project.query(con, f"select * from {project.relation('nps')} where cut = 'all' order by period_end")
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=many(20), deadline=None, suppress_health_check=list(HealthCheck))
 @given(counts, counts, counts)
 def test_score_and_interval_are_those_of_rocks_2016(promoters, passives, detractors):
     groups = ["promoter"] * promoters + ["passive"] * passives + ["detractor"] * detractors

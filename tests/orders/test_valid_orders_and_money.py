@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.orders.online_retail import RETURNS_IGNORED, STRICT
 from tests.orders.oracle import Policy, evaluate
 from tests.support import Project
+from tests.support.examples import many
 
 AS_OF = "2024-03-31"
 
@@ -485,7 +486,7 @@ def shops(draw: st.DrawFn) -> dict[str, Rows]:
 
 
 @pytest.mark.parametrize("overrides", [{}, STRICT], ids=["default policy", "strict policy"])
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=many(30), deadline=None, suppress_health_check=list(HealthCheck))
 @given(raw=shops())
 def test_orders_lines_and_refunds_agree_with_the_oracle(overrides: dict[str, Any], raw: dict[str, Rows]) -> None:
     project = Project.compile(**overrides)

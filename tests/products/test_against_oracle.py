@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from tests.products import oracle
 from tests.products.shop import POLICY, Line, Order, Product, Shop, run
+from tests.support.examples import many
 
 AS_OF = date(2024, 3, 31)
-EXAMPLES = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=many(25), deadline=None, suppress_health_check=list(HealthCheck))
 PRODUCTS = [f"p{n}" for n in range(7)]
 MODELS = ("product_repurchase", "product_affinity", "customer_recommendations")
 
@@ -86,7 +87,7 @@ def test_every_product_figure_and_recommendation_is_the_oracles(shop):
     assert offered == oracle.recommendations(shop, POLICY)
 
 
-@settings(EXAMPLES, max_examples=10)
+@settings(EXAMPLES, max_examples=many(10))
 @given(shops(), st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_changes_nothing(shop: Shop, chance: random.Random):
     orders = [replace(order, lines=chance.sample(list(order.lines), len(order.lines))) for order in shop.orders]

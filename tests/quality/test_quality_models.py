@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ritorno.home import PROJECT_ROOT
 from tests.support import Project
+from tests.support.examples import many
 
 AS_OF = "2024-03-31"
 MODELS = ("int_quality__row_accounts", "int_quality__quarantine_shares", "quarantined_rows", "data_quality")
@@ -264,7 +265,7 @@ item_rows = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=many(15), deadline=None)
 @given(st.lists(order_rows, max_size=12), st.lists(item_rows, max_size=6), st.integers(0, 2))
 def test_accounts_add_up_for_any_rows(orders, items, rejects):
     con = built(

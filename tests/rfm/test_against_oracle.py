@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from tests.rfm import oracle
 from tests.rfm.shop import Customer, LooseRefund, Order, Shop, run
 from tests.support import Project
+from tests.support.examples import many
 
 FIRST_DAY = date(2023, 11, 20)
 CATEGORIES = [None, "books", "tea", "toys"]
-EXAMPLES = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=many(30), deadline=None, suppress_health_check=list(HealthCheck))
 
 cents = st.integers(0, 5000).map(lambda n: Decimal(n) / 100)
 # few distinct amounts, so that ties are the rule
@@ -87,7 +88,7 @@ def test_every_cohort_cell_is_the_oracles(shop):
         assert shown == {name: _within(value) for name, value in cell.items()}, key
 
 
-@settings(EXAMPLES, max_examples=15)
+@settings(EXAMPLES, max_examples=many(15))
 @given(shops(), st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_changes_nothing(shop: Shop, chance: random.Random):
     models = ("customer_rfm", "rfm_transitions", "customers")

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ritorno.segments.experiments import BUCKETS, arm, bucket, bucket_sql, ranges
+from tests.support.examples import many
 
 GOLDEN = {
     ("at_risk-2026", "c1"): 240,
@@ -22,7 +23,7 @@ def test_buckets_are_what_they_were_when_the_first_experiment_ran() -> None:
     assert {pair: bucket(*pair) for pair in GOLDEN} == GOLDEN
 
 
-@settings(max_examples=25)
+@settings(max_examples=many(25))
 @given(salt=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")), keys=st.lists(
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")), min_size=1, max_size=20))  # fmt: skip
 def test_sql_gives_the_bucket_that_python_gives(salt: str, keys: list[str]) -> None:

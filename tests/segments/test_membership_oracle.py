@@ -17,6 +17,7 @@ from ritorno.home import Home
 from ritorno.segments import engine, store
 from ritorno.segments.engine import Rules
 from tests.segments.oracle import Book, Day, follow
+from tests.support.examples import many
 
 MEMORY = Path("/dev/shm")
 START = date(2026, 1, 1)
@@ -115,7 +116,7 @@ def schedules(draw: st.DrawFn) -> list[Day]:
     return found
 
 
-@settings(max_examples=25)
+@settings(max_examples=many(25))
 @given(schedule=schedules(), rules=all_rules(), again=st.integers(0, 5))
 def test_membership_follows_the_rules_day_by_day_and_a_repeat_of_a_day_changes_nothing(
     schedule: list[Day], rules: tuple[Rules, ...], again: int
@@ -128,7 +129,7 @@ def test_membership_follows_the_rules_day_by_day_and_a_repeat_of_a_day_changes_n
                 assert refresh(at, today, rules) == history
 
 
-@settings(max_examples=8)
+@settings(max_examples=many(8))
 @given(schedule=schedules(), rules=all_rules(), past=st.integers(0, 5), other=schedules())
 def test_a_past_day_is_computed_from_what_was_before_it_and_writes_nothing(
     schedule: list[Day], rules: tuple[Rules, ...], past: int, other: list[Day]
@@ -143,7 +144,7 @@ def test_a_past_day_is_computed_from_what_was_before_it_and_writes_nothing(
             assert {name: rows(con, f"segments.{name}") for name in ("run", "stay", "size")} == before
 
 
-@settings(max_examples=8)
+@settings(max_examples=many(8))
 @given(schedule=schedules(), rules=all_rules(), mistaken=schedules())
 def test_a_day_repeated_with_other_data_leaves_no_trace_of_the_first_attempt(
     schedule: list[Day], rules: tuple[Rules, ...], mistaken: list[Day]

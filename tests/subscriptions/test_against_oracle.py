@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from tests.subscriptions.oracle import CHANGES, VOCABULARY, Book, Event, Machine, Policy, Terms, business_day, keep_book
 from tests.support import Project
+from tests.support.examples import many
 
 START = datetime(2024, 1, 10)
 DAYS = 90
@@ -305,7 +306,7 @@ def project() -> Project:
     return Project.compile()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=many(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_intervals_and_movements_equal_the_machine_in_any_order_of_arrival(
     project: Project, data: st.DataObject

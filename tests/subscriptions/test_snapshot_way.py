@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tests.subscriptions.oracle import ENDS, Event, Machine, Policy, Terms, business_day, close_of, keep_book
 from tests.subscriptions.test_against_oracle import GIVEN, KEYS, PLANS, RATES
 from tests.support import Project
+from tests.support.examples import many
 
 START = date(2024, 1, 10)
 LAST = date(2024, 3, 20)
@@ -182,7 +183,7 @@ def closes(project: Project, con: Any, days: Sequence[date]) -> dict[tuple[str, 
     return found
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=many(25), deadline=None)
 @given(seed=st.integers(0, 2**32), size=st.integers(1, 6), back=st.integers(0, 30))
 def test_histories_seen_daily_from_the_start_equal_the_event_way_at_day_grain(seed: int, size: int, back: int) -> None:
     project = Project.compile()

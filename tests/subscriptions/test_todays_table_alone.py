@@ -21,6 +21,7 @@ from tests.subscriptions.oracle import BERLIN, ENDS, UTC, YEARLY, business_day, 
 from tests.subscriptions.test_against_oracle import RATES
 from tests.subscriptions.test_snapshot_way import LAST, START, Row, closes, days_of, machine, seen, table_row, walk
 from tests.support import Project
+from tests.support.examples import many
 
 Close = tuple[str, Decimal, Decimal, bool]
 
@@ -85,7 +86,7 @@ def forget(rng: random.Random, row: Row) -> Row:
     return {**row, **{name: None for name in optional if rng.random() < 0.15}}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=many(40), deadline=None)
 @given(seed=st.integers(0, 2**32), size=st.integers(1, 8), back=st.integers(0, 40))
 def test_what_todays_row_tells_is_known_and_everything_before_today_is_marked_inferred(
     seed: int, size: int, back: int

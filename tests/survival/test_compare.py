@@ -14,6 +14,7 @@ from scipy.stats import CensoredData, chi2, logrank
 
 from ritorno.survival.compare import Counts, log_rank, restricted_mean
 from tests.support import Project
+from tests.support.examples import many
 
 Watched = tuple[int, bool]  # days, event
 
@@ -67,7 +68,7 @@ def test_the_leukaemia_trial_gives_the_printed_log_rank_and_means() -> None:
 lives = st.lists(st.tuples(st.integers(0, 30), st.booleans()), min_size=1, max_size=25)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=many(25), deadline=None)
 @given(first=lives, second=lives)
 def test_two_groups_equal_scipy(first: list[Watched], second: list[Watched]) -> None:
     found = log_rank(counts([first, second]))
@@ -80,7 +81,7 @@ def test_two_groups_equal_scipy(first: list[Watched], second: list[Watched]) -> 
     assert found.p_value == pytest.approx(theirs.pvalue)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=many(25), deadline=None)
 @given(groups=st.lists(lives, min_size=2, max_size=5), moved=st.randoms())
 def test_any_number_of_groups_equals_the_textbooks_sums_in_any_order(groups: list[list[Watched]], moved: Any) -> None:
     found = log_rank(counts(groups))
@@ -108,7 +109,7 @@ def test_any_number_of_groups_equals_the_textbooks_sums_in_any_order(groups: lis
     assert found.p_value == pytest.approx(chi2.sf(found.chi2, found.df))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=many(40), deadline=None)
 @given(group=lives, horizon=st.integers(1, 35))
 def test_the_restricted_mean_is_the_area_below_the_curve(group: list[Watched], horizon: int) -> None:
     one = counts([group])

@@ -13,6 +13,7 @@ from scipy.special import beta as beta_function
 from scipy.special import betaln, gammaln, hyp2f1
 
 from ritorno.value.models import BGNBD, MBGNBD, ORDER_MODELS, GammaGamma, ParetoNBD
+from tests.support.examples import many
 
 shape = st.floats(0.05, 8)
 scale = st.floats(0.3, 40)
@@ -62,7 +63,7 @@ def pareto_likelihood(m, x, t_x, T):  # noqa: N803
     return start * (1 / ((alpha + T) ** (r + x) * (beta + T) ** s) + s / (r + s + x) * a0)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=many(150), deadline=None)
 @given(models, customer(most=12))
 def test_likelihoods_equal_the_papers_formulas(model, given_customer):
     x, t_x, T = given_customer  # noqa: N806
@@ -97,7 +98,7 @@ def test_pareto_expectation_equals_the_papers_formula():
 beta_geometric = st.one_of(st.builds(BGNBD, shape, scale, shape, shape), st.builds(MBGNBD, shape, scale, shape, shape))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=many(25), deadline=None)
 @example(BGNBD(5.0, 0.5, 1.0, 1.0), (16, 0.0, 0.5), 54.0)  # 0.2 % off with 32 nodes: found by CI
 @given(beta_geometric, customer(most=300), st.floats(0.5, 110))
 def test_expectations_equal_adaptive_integration_for_busy_customers_too(model, given_customer, t):
@@ -118,7 +119,7 @@ def test_expectations_equal_adaptive_integration_for_busy_customers_too(model, g
     assert model.expected_orders_if_alive([x], [T], t)[0] == pytest.approx(low + high, rel=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=many(40), deadline=None)
 @given(st.builds(ParetoNBD, shape, scale, shape, scale), customer(most=300))
 def test_pareto_integral_equals_adaptive_integration_for_busy_customers_too(model, given_customer):
     x, t_x, T = given_customer  # noqa: N806
@@ -138,7 +139,7 @@ def test_pareto_integral_equals_adaptive_integration_for_busy_customers_too(mode
     assert model.p_alive([x], [t_x], [T])[0] == pytest.approx(expected, rel=1e-6, abs=1e-12)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=many(100), deadline=None)
 @given(models, customer())
 def test_slopes_are_those_of_the_likelihood(model, given_customer):
     x, t_x, T = (np.array([value]) for value in given_customer)  # noqa: N806
@@ -152,7 +153,7 @@ def test_slopes_are_those_of_the_likelihood(model, given_customer):
         assert slopes[number] == pytest.approx((above - below) / (2 * step[number]), rel=1e-3, abs=1e-4)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=many(150), deadline=None)
 @given(models, customer())
 def test_p_alive_is_a_probability_and_grows_with_recency(model, given_customer):
     x, _, T = given_customer  # noqa: N806
@@ -169,7 +170,7 @@ def test_bg_nbd_calls_every_one_time_buyer_alive_for_ever_and_mbg_nbd_does_not()
     assert late < 0.2 < soon < 1
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=many(150), deadline=None)
 @given(models, customer())
 def test_expected_orders_grow_with_the_horizon_and_stay_below_those_of_one_who_cannot_leave(model, given_customer):
     x, t_x, T = given_customer  # noqa: N806
@@ -181,7 +182,7 @@ def test_expected_orders_grow_with_the_horizon_and_stay_below_those_of_one_who_c
         assert orders <= (model.r + x) / (model.alpha + T) * t * (1 + 1e-9)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=many(100), deadline=None)
 @given(models, customer(), st.floats(0.1, 60))
 def test_the_chance_of_an_order_is_a_probability_no_greater_than_the_expected_number(model, given_customer, t):
     x, t_x, T = given_customer  # noqa: N806
@@ -190,7 +191,7 @@ def test_the_chance_of_an_order_is_a_probability_no_greater_than_the_expected_nu
     assert chance <= model.expected_orders([x], [t_x], [T], t)[0] * (1 + 1e-3) + 1e-9
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=many(100), deadline=None)
 @given(models, customer(), st.floats(0.0, 0.5))
 def test_discounting_takes_off_no_more_than_a_whole_horizon_at_the_rate(model, given_customer, rate):
     x, _, T = given_customer  # noqa: N806
@@ -207,7 +208,7 @@ def test_discounting_equals_a_sum_over_days():
         assert got == pytest.approx(by_day.sum(), rel=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=many(60), deadline=None)
 @given(models, customer())
 def test_quantiles_of_the_next_order_invert_its_distribution(model, given_customer):
     x, _, T = given_customer  # noqa: N806

@@ -20,6 +20,7 @@ from ritorno.audiences.destinations.registry import BUILT_IN, destination, field
 from ritorno.audiences.destinations.values import UnsendableValue, as_json, harmless
 from ritorno.errors import UnusableInput
 from tests.audiences.destinations.cases import DOCUMENTATION, PLATFORMS, made
+from tests.support.examples import many
 
 # ---------------------------------------------------------------- values
 
@@ -35,7 +36,7 @@ VALUES = {
 }
 
 
-@settings(max_examples=25)
+@settings(max_examples=many(25))
 @given(data=st.data(), form=st.sampled_from(FORMATS))
 def test_every_value_comes_back_exactly_from_every_format(data: st.DataObject, form: str) -> None:
     fields = st.fixed_dictionaries({name: st.none() | values for name, values in VALUES.items()})
