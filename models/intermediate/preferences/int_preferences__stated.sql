@@ -38,6 +38,7 @@ documents as (
 ),
 
 read_values as (
+    {% if columns -%}
     {% for name, column in columns.items() %}
     select
         system,
@@ -53,7 +54,8 @@ read_values as (
     {%- if not loop.last %}
     union all
     {%- endif %}
-    {%- else %}
+    {%- endfor %}
+    {%- else -%}
     select
         system,
         customer_key,
@@ -66,7 +68,7 @@ read_values as (
         cast(null as {{ type_string() }}) as found_text
     from documents
     where 1 = 0
-    {%- endfor %}
+    {%- endif %}
 
 ),
 
@@ -76,8 +78,12 @@ typed as (
         *,
         case
             {%- for type, found in kinds.items() %}
-            when preference_type = '{{ type }}'
-                and found_kind in ({{ text_list(found) }}) {{- " and " ~ read_date('found_text') ~ " is not null" if type == 'date' }}
+            when
+                preference_type = '{{ type }}'
+                and found_kind in ({{ text_list(found) }})
+                {%- if type == 'date' %}
+                and {{ read_date('found_text') }} is not null
+                {%- endif %}
                 then true
             {%- endfor %}
             else false
