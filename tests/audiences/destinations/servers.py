@@ -171,10 +171,17 @@ class Proxy:
     def _back(self, server: socket.socket, client: socket.socket, state: dict[str, bool]) -> None:
         with contextlib.suppress(OSError):
             while data := server.recv(65536):
-                # "100 Continue" is no answer yet: the client waits for it before it sends the body.
-                if state["swallow"] and not data.startswith(b"HTTP/1.1 100"):
+                if not state["swallow"]:
+                    client.sendall(data)
+                    continue
+                # "100 Continue" is no answer yet: the client waits for it before it sends the body. After a second
+                # it sends it anyway, and a busy server's answer may come in one piece with its "100 Continue".
+                interim, end, answer = data.partition(b"\r\n\r\n")
+                if not interim.startswith(b"HTTP/1.1 100"):
                     break
-                client.sendall(data)
+                client.sendall(interim + end)
+                if answer:
+                    break
         self._end(client, server, {"swallow": False})
 
     @staticmethod
