@@ -115,7 +115,7 @@ def postgres(request: pytest.FixtureRequest, columns: dict[str, str] | None = No
     @contextlib.contextmanager
     def through(**fault: bytes) -> Iterator[Destination]:
         proxy = Proxy((host, port))
-        sender = made("postgres", {**settings, "timeout_seconds": 5}, dsn(proxy.port))
+        sender = made("postgres", {**settings, "timeout_seconds": 30}, dsn(proxy.port))
         # Connected first: connecting ends in a COMMIT of its own.
         list(sender.read_back("nobody") or ())
         for name, value in fault.items():
@@ -280,7 +280,7 @@ def s3(request: pytest.FixtureRequest, versioned: bool = False) -> Case:
         proxy = Proxy((host, port))
         for name, value in fault.items():
             setattr(proxy, name, value)
-        sender = make(proxy.port, timeout_seconds=5)
+        sender = make(proxy.port, timeout_seconds=30)
         try:
             yield sender
         finally:
@@ -330,7 +330,7 @@ def sftp(request: pytest.FixtureRequest) -> Case:
 
     @contextlib.contextmanager
     def faulty(fault: str) -> Iterator[Destination]:
-        sender = make(timeout_seconds=5)
+        sender = make(timeout_seconds=30)
         server.fault = fault
         try:
             yield sender
@@ -380,7 +380,7 @@ def mailman(request: pytest.FixtureRequest) -> Case:
         proxy = Proxy(("127.0.0.1", address.port or 0))
         for one, value in fault.items():
             setattr(proxy, one, value)
-        sender = make(proxy.port, timeout_seconds=5)
+        sender = make(proxy.port, timeout_seconds=30)
         try:
             yield sender
         finally:
@@ -457,7 +457,7 @@ def webhook(request: pytest.FixtureRequest) -> Case:
     environment = {"HOOK_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
 
     def make(url: str = server.url, **more: object) -> Destination:
-        return made("webhook", {"url": url, "secret_env": "HOOK_SECRET", "timeout_seconds": 0.3, **more}, environment)
+        return made("webhook", {"url": url, "secret_env": "HOOK_SECRET", **more}, environment)
 
     return http_case("webhook", server, make, lambda: receiver.people, receiver.dislikes)
 
@@ -574,7 +574,7 @@ def platform(name: str) -> Callable[[pytest.FixtureRequest], Case]:
         server.application = state  # type: ignore[assignment]
 
         def make(url: str = server.url, **more: object) -> Destination:
-            return made(name, {"base_url": url, "timeout_seconds": 5, **settings, **more}, {"TOKEN": "sesame"})
+            return made(name, {"base_url": url, "timeout_seconds": 30, **settings, **more}, {"TOKEN": "sesame"})
 
         refuses = name in ("braze", "customerio", "hubspot")
         found = http_case(name, server, make, state.seen, state.dislikes if refuses else None, one_list=True)

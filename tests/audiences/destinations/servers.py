@@ -129,6 +129,9 @@ def free_port() -> int:
 # ---------------------------------------------------------------- TCP in the middle
 
 
+INTERIM, BLANK = b"HTTP/1.1 100", b"\r\n\r\n"
+
+
 class Proxy:
     """Stands between a client and a real server.
 
@@ -169,18 +172,19 @@ class Proxy:
         self._end(client, server, state)
 
     def _back(self, server: socket.socket, client: socket.socket, state: dict[str, bool]) -> None:
+        kept = b""
         with contextlib.suppress(OSError):
             while data := server.recv(65536):
                 if not state["swallow"]:
                     client.sendall(data)
                     continue
-                # "100 Continue" is no answer yet: the client waits for it before it sends the body. After a second
-                # it sends it anyway, and a busy server's answer may come in one piece with its "100 Continue".
-                interim, end, answer = data.partition(b"\r\n\r\n")
-                if not interim.startswith(b"HTTP/1.1 100"):
-                    break
-                client.sendall(interim + end)
-                if answer:
+                # "100 Continue" is no answer yet: the client waits for it before it sends the body. After a second it
+                # sends it anyway, so a busy server's answer may come in one piece with it; some say it twice.
+                kept += data
+                while kept.startswith(INTERIM) and BLANK in kept:
+                    interim, _, kept = kept.partition(BLANK)
+                    client.sendall(interim + BLANK)
+                if kept and not kept.startswith(INTERIM):
                     break
         self._end(client, server, {"swallow": False})
 
