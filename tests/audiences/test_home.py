@@ -114,7 +114,11 @@ def manifest(**meta: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    made = Home(tmp_path / "home").ensure()
+    return make_home(tmp_path / "home")
+
+
+def make_home(root: Path) -> Home:
+    made = Home(root).ensure()
     with duckdb.connect(str(made.warehouse)) as con:
         con.execute(WAREHOUSE)
     published(made, "run-1", DAY)

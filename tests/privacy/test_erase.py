@@ -136,21 +136,39 @@ select 'files' as system, email, phone, customer_id, channel, purpose, status,
 """
 
 
-@pytest.fixture
-def raw(tmp_path: Path) -> Path:
-    folder = tmp_path / "raw"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def first_day(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Where a shop stands that was refreshed, published and sent to files, and a copy of it as it was then.
+
+    A shop is put back where it stood, since what it remembers names places; made anew it takes a second.
+    """
+    place = tmp_path_factory.mktemp("shop") / "place"
+    raw = place / "raw"
+    raw.mkdir(parents=True)
     for name, content in FILES.items():
-        (folder / f"{name}.csv").write_text(content, encoding="utf-8")
-    return folder
-
-
-home = audiences_home.home
+        (raw / f"{name}.csv").write_text(content, encoding="utf-8")
+    _make(audiences_home.make_home(place / "home"), raw)
+    kept = place.with_name("kept")
+    shutil.copytree(place, kept, symlinks=True)
+    return place, kept
 
 
 @pytest.fixture
-def shop(home: Home, raw: Path) -> Home:
-    """A shop that was refreshed, published and sent to files."""
+def shop(first_day: tuple[Path, Path]) -> Home:
+    """The shop, as it was."""
+    place, kept = first_day
+    shutil.rmtree(place)
+    shutil.copytree(kept, place, symlinks=True)
+    return Home(place / "home")
+
+
+@pytest.fixture
+def raw(shop: Home) -> Path:
+    """The shop's files."""
+    return shop.root.parent / "raw"
+
+
+def _make(home: Home, raw: Path) -> None:
     with duckdb.connect(str(home.warehouse)) as con:
         con.execute(BUILT)
     refresh(home, raw)
@@ -165,7 +183,6 @@ def shop(home: Home, raw: Path) -> Home:
     report = operate.send(asked, exposures.find(asked.manifest, "letters"))
     assert (report.status, report.outcome.acknowledged) == ("done", 2)
     (home.logs / "old.log").write_text("could not read Anna@example.org\n", encoding="utf-8")
-    return home
 
 
 def values(path: Path) -> list[str]:
@@ -358,3 +375,15 @@ def test_suppression_outlives_the_erasure(shop: Home) -> None:
     with duckdb.connect(str(shop.state), read_only=True) as con:
         kinds = con.execute("select kind from publish.suppression order by 1").fetchall()
     assert kinds == [("email",), ("phone",)]
+
+
+@pytest.mark.parametrize("at", range(24))
+def test_a_text_is_found_wherever_a_file_is_cut_into_pieces(
+    at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_CHUNK", 8)
+    path = tmp_path / "file"
+    path.write_bytes(b"\x00" * at + b"anna@EXAMPLE.org" + b"\xff" * 30)
+    assert files.contains(path, ["ben@example.org", "Anna@Example.org"])
+    assert not files.contains(path, ["ben@example.org", "anna@example.com", "anna@example.orgs"])
+    assert not files.contains(path, [])

@@ -198,15 +198,17 @@ def contains(path: Path, needles: Sequence[str]) -> bool:
     """Whether the file's bytes hold any of the texts, in whatever case; read in pieces that overlap."""
     if not needles:
         return False
-    pattern = re.compile(b"|".join(re.escape(needle.encode()) for needle in needles), re.IGNORECASE)
-    longest = max(len(needle.encode()) for needle in needles)
+    # not by a pattern, which reads 0.03 GB in a second where this reads 0.2: it is the whole home that is read
+    wanted = {needle.encode().lower() for needle in needles}
+    longest = max(map(len, wanted))
     tail = b""
     try:
         with path.open("rb") as file:
             while chunk := file.read(_CHUNK):
-                if pattern.search(tail + chunk):
+                read = (tail + chunk).lower()
+                if any(needle in read for needle in wanted):
                     return True
-                tail = (tail + chunk)[-longest:]
+                tail = read[-longest:]
     except FileNotFoundError:
         return False
     return False
