@@ -474,27 +474,23 @@ def _retire(warehouse: duckdb.DuckDBPyConnection) -> None:
 
 def _figures(warehouse: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     """What is worth showing about the result; no personal values."""
-    row = warehouse.execute("""
+    found = warehouse.execute("""
         select
-            (select mode from identity.run), (select coalesce(reason, '') from identity.run),
-            (select touched_nodes from identity.run),
-            (select count(*) from identity.nodes), (select count(distinct customer_key) from identity.nodes),
-            (select count(*) from identity.nodes where is_tombstone),
-            (select count(*) from identity.shared_values),
-            (select count(*) from identity.addresses where value is null),
-            (select count(*) from identity.overrides),
-            (select count(*) from identity.overrides where outcome != 'applied')
-    """).fetchone()
-    names = (
-        "mode",
-        "why",
-        "touched_nodes",
-        "nodes",
-        "customers",
-        "tombstones",
-        "shared_values",
-        "unreadable_addresses",
-        "overrides",
-        "overrides_without_effect",
-    )
-    return dict(zip(names, row or (), strict=True))
+            run.mode, coalesce(run.reason, '') as why, run.touched_nodes, nodes.*,
+            (select count(*) from identity.shared_values) as shared_values,
+            (select count(*) from identity.addresses where value is null) as unreadable_addresses,
+            overrides.*
+        from identity.run
+        cross join (
+            select
+                count(*) as nodes, count(distinct customer_key) as customers,
+                count(*) filter (where is_tombstone) as tombstones
+            from identity.nodes
+        ) as nodes
+        cross join (
+            select count(*) as overrides, count(*) filter (where outcome != 'applied') as overrides_without_effect
+            from identity.overrides
+        ) as overrides
+    """)
+    names = [column[0] for column in found.description or []]
+    return dict(zip(names, found.fetchone() or (), strict=True))
