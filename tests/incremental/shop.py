@@ -19,6 +19,7 @@ import duckdb
 
 from ritorno.incremental import FRONT, RUN, SUBSCRIPTIONS, decision_of, is_kept
 from tests.support import Project
+from tests.support.nothing import Nothing
 from tests.support.project import AS_OF_SENTINEL
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -42,6 +43,9 @@ class Warehouse:
     until: str = "int_changes__done"
     rebuilt: Callable[[str], bool] | None = None
     runs: int = 0
+    _standing: set[tuple[str, str]] = field(default_factory=set)
+    _decisions: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What stands, and how this run has decided: asking for each table takes as long as building many of them."""
 
     @cached_property
     def con(self) -> duckdb.DuckDBPyConnection:
@@ -80,20 +84,24 @@ class Warehouse:
         """
         self.runs += 1
         self._land(raw)
+        self._standing, self._decisions = set(self._tables("warehouse")), {}
+        nothing = Nothing(self.con)
         for unique_id in self.project._order([self.until]):
             if self._stays(unique_id):
                 continue
             if unique_id.startswith("step."):
                 self.project._run_step(self.con, unique_id.removeprefix("step."), str(as_of), f"run-{self.runs}")
+                self._standing = set(self._tables("warehouse"))
             elif killed_before is not None and unique_id == f"model.ritorno.{killed_before}":
                 break
             else:
-                self._build(unique_id, as_of)
+                self._build(unique_id, as_of, nothing)
+                self._decisions.pop(unique_id.rpartition(".")[2], None)
         return self.decision(SUBSCRIPTIONS if "subscription" in self.until else RUN)
 
     def decision(self, name: str) -> Mapping[str, Any]:
         """The one row of int_changes__run or int_changes__front; empty before the first run."""
-        if not self._stands("intermediate", name):
+        if ("intermediate", name) not in self._tables("warehouse"):
             return {}
         return self.project.query(self.con, f"select * from intermediate.{name}")[0]
 
@@ -127,19 +135,21 @@ class Warehouse:
 
     def _land(self, raw: Rows) -> None:
         for schema, table in self.con.execute(
-            "select schema_name, table_name from duckdb_tables() where schema_name = 'raw'"
+            "select schema_name, table_name from duckdb_tables() where schema_name = 'raw' and estimated_size > 0"
         ).fetchall():
             self.con.execute(f'delete from "{schema}"."{table}"')
         self.project.load_raw(self.con, raw)
 
-    def _build(self, unique_id: str, as_of: date) -> None:
+    def _build(self, unique_id: str, as_of: date, nothing: Nothing) -> None:
         node = self.project.manifest["nodes"][unique_id]
         sql = self._sql(node, as_of)
-        decision = self.decision(decision_of(node) if is_kept(node) else FRONT)
+        decision = self._decided(decision_of(node) if is_kept(node) else FRONT)
         is_incremental = decision.get("run_id") == f"run-{self.runs}" and decision["mode"] == "incremental"
         touched_sql = sql.replace("/* touched: ", "").replace(" :touched */", "") if is_incremental else sql
         if not is_kept(node) or not is_incremental:
-            self.project._build(self.con, {**node, "compiled_code": touched_sql}, str(as_of))
+            self.project._build(self.con, {**node, "compiled_code": touched_sql}, str(as_of), nothing)
+            if node["config"]["materialized"] != "view":
+                self._standing.add((node["schema"], node["name"]))
             return
         relation, key = f"{node['schema']}.{node['name']}", node["config"]["unique_key"]
         column = next(column for column in COLUMNS if column in key)
@@ -153,6 +163,12 @@ class Warehouse:
             f"where {key} in (select {column} from intermediate.{list_of})"
         )
         self.con.commit()
+        nothing.forget(relation)
+
+    def _decided(self, name: str) -> Mapping[str, Any]:
+        if name not in self._decisions:
+            self._decisions[name] = self.decision(name)
+        return self._decisions[name]
 
     def _sql(self, node: Mapping[str, Any], as_of: date) -> str:
         if node["resource_type"] == "seed":
@@ -166,10 +182,7 @@ class Warehouse:
     def _previous(self, found: re.Match[str]) -> str:
         relation = re.search(r'"warehouse"\."(\w+)"\."(\w+)"', found[1])
         assert relation is not None
-        return found[1] if self._stands(relation[1], relation[2]) else ""
-
-    def _stands(self, schema: str, name: str) -> bool:
-        return (schema, name) in self._tables("warehouse")
+        return found[1] if (relation[1], relation[2]) in self._standing else ""
 
     def _tables(self, database: str) -> list[tuple[str, str]]:
         return self.con.execute(
