@@ -396,6 +396,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         for name, value in {**SMALL, "RITORNO_SPARK_MASTER": master, "SPARK_LOCAL_IP": "127.0.0.1"}.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("RITORNO_SPARK_EXECUTOR_MEMORY", "512m")
+        monkeypatch.setenv("RITORNO_SPARK_THREADS", "2")  # while one model is planned, another is computed
         yield tmp_path / "cluster" / "cluster.log"
 
 
