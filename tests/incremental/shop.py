@@ -116,12 +116,17 @@ class Warehouse:
             stands = f"select * from {self.project.relation(name)}"
             whole = f"select * from ({self._sql(node, as_of)})"
             self.con.execute(f"create or replace temp table whole as {whole}")
+            if self._hashes(self.project.relation(name)) == self._hashes("whole"):
+                continue  # nearly always, and told in a third of the time
             rows = self.con.execute(
                 f"(({stands}) except all (from whole)) union all ((from whole) except all ({stands}))"
             ).fetchall()
             if rows:
                 found[name] = rows
         return found
+
+    def _hashes(self, relation: str) -> object:
+        return self.con.execute(f"select list_sort(list(hash(one))) from {relation} as one").fetchone()
 
     def touched(self, name: str) -> set[str]:
         """The keys in a list of touched ones."""
