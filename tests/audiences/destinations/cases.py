@@ -163,6 +163,14 @@ def _there(data: bytes | None) -> bytes:
     return data
 
 
+def content(path: Path) -> bytes | None:
+    """A file's bytes; None if it isn't there, not even if it was there a moment ago."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
 def rows_of_files(read: Callable[[str], bytes | None], folder: Path) -> Seen:
     """Reads pointer, manifest and parts as a stranger would, with the standard library and pyarrow's Parquet."""
     shown = read(f"{AUDIENCE}/current.json")
@@ -207,8 +215,7 @@ def files(request: pytest.FixtureRequest, form: str = "csv") -> Case:
     settings = {"path": str(root), "format": form, "part_rows": 4}
 
     def read(name: str) -> bytes | None:
-        path = root / name
-        return path.read_bytes() if path.exists() else None
+        return content(root / name)
 
     def nowhere() -> Destination:
         (folder / "a file").touch()
@@ -322,8 +329,7 @@ def sftp(request: pytest.FixtureRequest) -> Case:
         return made("sftp", {**settings, **more}, {"SFTP_PASSWORD": "sesame"})
 
     def read(name: str) -> bytes | None:
-        path = root / name
-        return path.read_bytes() if path.exists() else None
+        return content(root / name)
 
     def erased(member_id: str) -> bool:
         return not any(member_id.encode() in path.read_bytes() for path in root.rglob("*") if path.is_file())

@@ -17,7 +17,16 @@ from typing import Any
 import pytest
 
 from ritorno.audiences.destinations.base import Batch, FileDestination, Kind, Member, NotSent, Unanswered
-from tests.audiences.destinations.cases import AUDIENCE, CASES, Case, Gone, documented_python, made, rows_of_files
+from tests.audiences.destinations.cases import (
+    AUDIENCE,
+    CASES,
+    Case,
+    Gone,
+    content,
+    documented_python,
+    made,
+    rows_of_files,
+)
 
 FILE_SETS = ["files as csv", "files as jsonl", "files as parquet", "s3", "sftp"]
 
@@ -244,8 +253,7 @@ for number in range(int(sys.argv[2]), 1_000_000):
 
 def test_a_sender_killed_in_the_middle_of_a_replace_leaves_one_whole_version(tmp_path: Path) -> None:
     def read(name: str) -> bytes | None:
-        path = tmp_path / name
-        return path.read_bytes() if path.exists() else None
+        return content(tmp_path / name)
 
     killed_in_the_middle = 0
     attempt = 0
