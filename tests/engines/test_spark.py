@@ -396,7 +396,6 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         for name, value in {**SMALL, "RITORNO_SPARK_MASTER": master, "SPARK_LOCAL_IP": "127.0.0.1"}.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("RITORNO_SPARK_EXECUTOR_MEMORY", "512m")
-        monkeypatch.setenv("RITORNO_SPARK_THREADS", "2")  # while one model is planned, another is computed
         yield tmp_path / "cluster" / "cluster.log"
 
 
@@ -406,8 +405,9 @@ def workers_at_work(log: Path) -> int:
 
 @pytest.mark.slow(190)  # and the shared home, which it is compared with at its end
 def test_identity_orders_rfm_and_cohorts_are_the_same_on_a_spark_cluster(
-    cluster: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    cluster: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("RITORNO_SPARK_THREADS", "2")  # while one model is planned, another is computed
     shared = shared_folder(tmp_path_factory)
     found = built(raw_of_the_home(shared), tmp_path / "spark", "spark", SPINE, AS_OF, LARGE)
     built_there = marts_of(str(found))
