@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import traceback
@@ -57,6 +58,17 @@ def test_who_is_added_is_there_with_the_declared_fields_and_nothing_else(case: C
     one, two = case.member(1), case.member(2)
     assert place.send(batch(Kind.ADD, one, two)) == Answer()
     assert case.seen() == expected(case, one, two)
+
+
+def test_a_sender_may_have_an_event_loop_as_a_notebook_has(case: Case) -> None:
+    one = case.member(1)
+
+    async def sent() -> Answer:
+        with contextlib.closing(case.make()) as place:
+            return place.send(batch(Kind.ADD, one))
+
+    assert asyncio.run(sent()) == Answer()
+    assert case.seen() == expected(case, one)
 
 
 def test_an_add_sent_twice_changes_nothing(case: Case, place: Destination) -> None:

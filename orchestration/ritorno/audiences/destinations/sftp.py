@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import posixpath
 import uuid
-from collections.abc import Coroutine, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from ritorno.audiences.destinations.base import NotSent, SendError, Unanswered
 from ritorno.audiences.destinations.filesets import FileSet, Layout, Pointer, Store
@@ -62,7 +64,8 @@ class SftpStore(Store):
         self._options = dict(options)
         self._root = root
         self._timeout = timeout
-        self._runner: asyncio.Runner | None = None
+        self._portal: BlockingPortal | None = None
+        self._portals = ExitStack()
         self._connection: asyncssh.SSHClientConnection | None = None
         self._sftp: asyncssh.SFTPClient | None = None
 
@@ -129,14 +132,11 @@ class SftpStore(Store):
 
     def close(self) -> None:
         """Close the connection."""
-        if self._runner is not None:
-            try:
-                if self._connection is not None:
-                    self._connection.abort()
-                    self._runner.run(asyncio.sleep(0))
-            finally:
-                self._runner.close()
-                self._runner = self._connection = self._sftp = None
+        portal, connection = self._portal, self._connection
+        self._portal = self._connection = self._sftp = None
+        with self._portals.pop_all():
+            if portal is not None and connection is not None:
+                portal.call(connection.abort)
 
     def _path(self, name: str) -> str:
         return posixpath.join(self._root, name)
@@ -159,7 +159,7 @@ class SftpStore(Store):
         import asyncssh
 
         try:
-            return self._run(self._on_connection(work))
+            return self._run(self._on_connection, work)
         except asyncssh.SFTPOpUnsupported:
             raise NotSent(f"can't {what}: {self._host} has no posix-rename@openssh.com, which is needed") from None
         except asyncssh.SFTPConnectionLost:
@@ -206,10 +206,15 @@ class SftpStore(Store):
         except (asyncssh.Error, OSError, TimeoutError) as error:
             raise NotSent(f"no connection to {self._host}:{self._port} ({type(error).__name__})") from None
 
-    def _run(self, work: Coroutine[Any, Any, Found]) -> Found:
-        if self._runner is None:
-            self._runner = asyncio.Runner()
-        return self._runner.run(work)
+    def _run(self, work: Callable[..., Awaitable[Found]], *given: object) -> Found:
+        """In a thread of its own: whoever sends may have an event loop already, as a notebook has."""
+        if self._portal is None:
+            self._portal = self._portals.enter_context(start_blocking_portal())
+        future = self._portal.start_task_soon(work, *given)
+        try:
+            return future.result()
+        finally:
+            future.cancel()  # if the sender was interrupted
 
 
 def _credentials(read: Settings, host_key: str, password: str | None, private_key: str | None) -> dict[str, Any]:
