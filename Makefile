@@ -52,7 +52,7 @@ test: setup $(if $(shell command -v java),spark) ## everything that must hold
 test-bi: setup ## dashboards in a real Superset, drawn in chromium: installs Superset once, then 3 minutes
 	$(BIN)/pytest -m superset tests/bi
 
-test-spark: spark ## every mart on a real Spark cluster (a master, two workers) against DuckDB: minutes
+test-spark: spark ## whole refreshes on a real Spark cluster against DuckDB, Connect and Thrift servers: 23 minutes
 	$(BIN)/pytest -m spark tests/engines
 
 soak: setup ## fresh random examples in every property test, and the heavy schedules: hours, on demand

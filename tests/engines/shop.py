@@ -103,6 +103,7 @@ def build_named() -> None:
     from ritorno.dbt import stages
     from ritorno.errors import RitornoError
     from ritorno.home import Home
+    from ritorno.scratch import closure
     from ritorno.session import Run, active
 
     named, root, engine, as_of, policy, *models = sys.argv[1:]
@@ -113,20 +114,7 @@ def build_named() -> None:
         manifest = run.dbt.parsed and run.dbt.manifest()
         pipeline.land(run)
         found = stages(manifest)
-        makers = {output: step for steps in found.steps.values() for step in steps for output in step.outputs}
-        waiting = [model if "." in model else f"model.ritorno.{model}" for model in models]
-        wanted: set[str] = set()
-        needed = set()
-        while waiting:
-            unique_id = waiting.pop()
-            if unique_id not in wanted:
-                wanted.add(unique_id)
-                waiting += manifest["parent_map"].get(unique_id, [])
-                source = manifest["sources"].get(unique_id)
-                step = makers.get(f"{source['source_name']}.{source['name']}") if source else None
-                if step is not None:
-                    needed.add(step.name)
-                    waiting += [f"model.ritorno.{name}" for name in step.reads(manifest)]
+        wanted = closure(manifest, {model if "." in model else f"model.ritorno.{model}" for model in models})
         spans: list[tuple[str, float, float]] = []
         for stage in found.dbt:
             try:
@@ -135,7 +123,7 @@ def build_named() -> None:
                 raise SystemExit(str(error)) from error
             spans += [_span(event["data"]["node_info"]) for event, _ in told]
             for step in found.steps[stage.number]:
-                if step.name in needed:
+                if f"step.{step.name}" in wanted:
                     pipeline.run_step(run, step, manifest)
         snapshots.keep(home)
     if "RITORNO_BENCH_SPANS" in os.environ:

@@ -24,7 +24,7 @@ from tests.engines.macros import almost_values, disagreements, of_texts, told
 from tests.engines.rendering import render
 from tests.engines.shop import LENIENT, built, dirty_shop, refreshed
 from tests.engines.spark_cluster import connect_server, missing, spark_cluster, thrift_server
-from tests.report.shop import AS_OF, raw_of_the_home, real_home, shared_folder
+from tests.report.shop import AS_OF, contracts, raw_of_the_home, real_home, shared_folder
 from tests.support import Project
 
 SMALL = {
@@ -37,7 +37,6 @@ SMALL = {
 """A session for few rows: generated code, adaptive plans and a metastore cost more than they save."""
 LARGE = {"spark_layout_from_rows": 0, "spark_buckets": 2}
 """Tables in parts and buckets, as a shop of many million orders has them."""
-SPINE = ["orders", "order_items", "customer_rfm", "cohort_retention"]
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
 
@@ -403,16 +402,15 @@ def workers_at_work(log: Path) -> int:
     return len(set(re.findall(r"Launching executor app-\S+?/(\d+)", log.read_text(errors="replace"))))
 
 
-@pytest.mark.slow(190)  # and the shared home, which it is compared with at its end
-def test_identity_orders_rfm_and_cohorts_are_the_same_on_a_spark_cluster(
+@pytest.mark.slow(280)  # and the shared home, which it is compared with at its end
+def test_every_mart_is_the_same_on_a_spark_cluster_value_by_value(
     cluster: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RITORNO_SPARK_THREADS", "2")  # while one model is planned, another is computed
     shared = shared_folder(tmp_path_factory)
-    found = built(raw_of_the_home(shared), tmp_path / "spark", "spark", SPINE, AS_OF, LARGE)
-    built_there = marts_of(str(found))
-    assert built_there >= set(SPINE)
-    assert differences(str(real_home(shared).warehouse), str(found), built_there) == {}
+    found = built(raw_of_the_home(shared), tmp_path / "spark", "spark", sorted(contracts()), AS_OF, LARGE)
+    assert marts_of(str(found)) == contracts().keys()
+    assert differences(str(real_home(shared).warehouse), str(found)) == {}
     assert workers_at_work(cluster) == 2
     tables = tmp_path / "spark" / "spark"
     assert [path.name for path in (tables / "_sent" / "raw" / "orders").iterdir()] == [
@@ -457,7 +455,9 @@ def test_a_history_of_days_is_the_same_on_spark(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.spark
-def test_every_mart_is_the_same_on_a_spark_cluster_value_by_value(cluster: Path, tmp_path: Path) -> None:
+def test_a_whole_refresh_with_every_odd_text_in_every_column_publishes_the_same_marts(
+    cluster: Path, tmp_path: Path
+) -> None:
     sources = dirty_shop(tmp_path / "shop")
     expected = refreshed(sources, tmp_path / "duckdb", "duckdb")
     published = refreshed(sources, tmp_path / "spark", "spark", {**LENIENT, **LARGE})
