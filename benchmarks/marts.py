@@ -1,12 +1,13 @@
 """Every mart from raw, timed beside the floor. On demand:
 
-    .venv/bin/python -m benchmarks.marts [orders] [--keep DIR] [--results FILE.json]
+    .venv/bin/python -m benchmarks.marts [orders] [--keep DIR] [--results FILE.json] [--only MART,MART]
     .venv/bin/python -m benchmarks.draw FILE.json PICTURE.svg
 
 Writes a plain shop (ten orders a customer, three lines an order) as Parquet, lands it, builds all dbt stages and Python
 steps as a refresh does, and prints per step and model: seconds of wall clock, the ratio to the floor, which is one
 DuckDB scan of the same Parquet file grouped by customer, and the most memory and spill seen while it ran (the
-process's: two models run at a time).
+process's: two models run at a time). With `--only`, some marts and what they come from; `--only orders` means all that
+come from orders and who placed them, without products. What is done is printed as it is done.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -94,6 +95,12 @@ class Plain(NamedTuple):
     rooms: tuple[str, ...]
     sql: str
 
+
+ORDER_BASED = (
+    "orders", "order_items", "customer_rfm", "rfm_grid", "cohort_retention", "retention_rates", "lifecycle_history",
+    "lifecycle_daily", "lifecycle_transitions", "lifecycle_thresholds", "gap_distribution",
+)  # fmt: skip
+"""What `--only orders` builds."""
 
 ORDER_DAYS = "select distinct customer_id, cast(ordered_at as date) as day from read_parquet('{orders}')"
 PLAIN: dict[str, Plain] = {
@@ -269,12 +276,14 @@ def floor_seconds(orders: Path) -> float:
     return best
 
 
-def plain_seconds(raw: Path) -> dict[str, float]:
-    """The best of two runs of each plain query."""
+def plain_seconds(raw: Path, only: Sequence[str] = ()) -> dict[str, float]:
+    """The best of two runs of each plain query, or of those whose marts are built."""
     found: dict[str, float] = {}
     with duckdb.connect() as con:
         con.execute("set threads = 2")
         for name, plain in PLAIN.items():
+            if only and not set(plain.marts) <= set(only):
+                continue
             sql = plain.sql.format(orders=raw / "orders.parquet", items=raw / "order_items.parquet")
             for _ in range(2):
                 start = time.perf_counter()
@@ -288,7 +297,7 @@ def beside_plain(timings: Mapping[str, float], plain: Mapping[str, float], floor
     table = Table(title="marts beside the plain query of the same files")
     for column in ("marts", "seconds", "plain", "× plain", "plain × floor"):
         table.add_column(column, justify="left" if column == "marts" else "right")
-    for name, query in PLAIN.items():
+    for name, query in ((name, PLAIN[name]) for name in plain):
         mine = [node for node in timings if node in query.marts or node.startswith(query.rooms or ("~",))]
         ours = sum(timings[node] for node in mine)
         table.add_row(
@@ -301,16 +310,16 @@ def beside_plain(timings: Mapping[str, float], plain: Mapping[str, float], floor
     return table
 
 
-def main(orders: int, home_root: Path, results: Path | None) -> None:
+def main(orders: int, home_root: Path, results: Path | None, only: Sequence[str] = ()) -> None:
     """Write, land, build; print the tables."""
     os.environ.update({"RITORNO_HOME": str(home_root), "RITORNO_AS_OF": AS_OF.isoformat()})
     raw = home_root / "bench-raw"
     raw.mkdir(parents=True, exist_ok=True)
     write_shop(raw, orders)
-    floor, plain = floor_seconds(raw / "orders.parquet"), plain_seconds(raw)
+    floor, plain = floor_seconds(raw / "orders.parquet"), plain_seconds(raw, only)
     watch = Watch(home_root / "tmp")
     with watch.running():
-        timings = build(home_root, raw, watch)
+        timings = build(home_root, raw, watch, only)
     total = sum(timing.seconds for timing in timings)
 
     table = Table(title=f"{orders:,} orders · {machine()}")
@@ -351,17 +360,22 @@ def machine() -> str:
     return f"{os.cpu_count()} cores · {platform.machine()} · {versions}"
 
 
-def build(home_root: Path, raw: Path, watch: Watch) -> list[Timing]:
-    """Land the shop and build everything, as a refresh does."""
+def build(home_root: Path, raw: Path, watch: Watch, only: Sequence[str] = ()) -> list[Timing]:
+    """Land the shop and build everything, or only some models and what they come from, as a refresh does."""
     from ritorno import landing, sql, steps
     from ritorno.dbt import DbtProject, stages
     from ritorno.home import Home
     from ritorno.landing import Source
     from ritorno.policy import load_policy
+    from ritorno.scratch import closure
     from ritorno.step_context import StepContext
 
     home = Home.at(home_root).ensure()
     timings: list[Timing] = []
+
+    def note(name: str, seconds: float) -> None:
+        timings.append(watch.timing(name, seconds))
+        print(f"{name}: {seconds:.1f} s, {timings[-1].peak_gb:.1f} GB, spill {timings[-1].spill_gb:.1f} GB", flush=True)
 
     @contextmanager
     def timed(name: str) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -369,12 +383,12 @@ def build(home_root: Path, raw: Path, watch: Watch) -> list[Timing]:
         with duckdb.connect(str(home.warehouse), config={"memory_limit": sql.MEMORY, "threads": 2}) as con:
             con.execute("set timezone = 'UTC'")
             yield con
-        timings.append(watch.timing(name, time.perf_counter() - start))
+        note(name, time.perf_counter() - start)
 
     def on_event(event: Mapping[str, Any]) -> None:
         if event["info"]["name"] == "LogModelResult":
             data = event["data"]
-            timings.append(watch.timing(data["node_info"]["node_name"], float(data["execution_time"])))
+            note(data["node_info"]["node_name"], float(data["execution_time"]))
 
     with timed("landing") as con:
         landing.land(con, [Source("files", raw)], run_id="bench")
@@ -384,24 +398,31 @@ def build(home_root: Path, raw: Path, watch: Watch) -> list[Timing]:
     project = DbtProject(home)
     manifest = project.manifest()
     plan = stages(manifest)
+    wanted = closure(manifest, {f"model.ritorno.{name}" for name in only})
     for stage in plan.dbt:
-        result = project.build(list(stage.nodes), as_of=AS_OF, run_id="bench", on_event=on_event)
+        nodes = [node for node in stage.nodes if not only or node in wanted]
+        if not nodes:
+            continue
+        result = project.build(nodes, as_of=AS_OF, run_id="bench", on_event=on_event)
         result.raise_for_failures()
         for step in plan.steps.get(stage.number, ()):
+            if only and f"step.{step.name}" not in wanted:
+                continue
             with timed(f"step {step.name}") as con:
                 step.run(StepContext(con, policy.values, AS_OF, home, manifest, "bench"))
     return timings
 
 
-def _after(option: str) -> Path | None:
-    return Path(sys.argv[sys.argv.index(option) + 1]).resolve() if option in sys.argv else None
+def _after(option: str) -> str:
+    return sys.argv[sys.argv.index(option) + 1] if option in sys.argv else ""
 
 
 if __name__ == "__main__":
     count = int(sys.argv[1].replace("_", "")) if len(sys.argv) > 1 else 1_000_000
-    kept = _after("--keep")
+    kept, results = (Path(given).resolve() if given else None for given in map(_after, ("--keep", "--results")))
+    only = ORDER_BASED if _after("--only") == "orders" else tuple(filter(None, _after("--only").split(",")))
     if kept:
-        main(count, kept, _after("--results"))
+        main(count, kept, results, only)
     else:
         with tempfile.TemporaryDirectory(prefix="ritorno-bench-") as scratch:
-            main(count, Path(scratch), _after("--results"))
+            main(count, Path(scratch), results, only)
