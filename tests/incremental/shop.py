@@ -91,7 +91,6 @@ class Warehouse:
                 continue
             if unique_id.startswith("step."):
                 self.project._run_step(self.con, unique_id.removeprefix("step."), str(as_of), f"run-{self.runs}")
-                self._standing = set(self._tables("warehouse"))
             elif killed_before is not None and unique_id == f"model.ritorno.{killed_before}":
                 break
             else:

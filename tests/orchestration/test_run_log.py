@@ -187,13 +187,13 @@ def test_a_run_goes_on_whoever_looks_into_the_state_meanwhile(home: Home) -> Non
     try:
         assert looker.stdout is not None
         assert looker.stdout.readline() == "looking\n"
-        for _ in range(3):
+        for _ in range(5):
             run = run_of(home)
             with run.recorded(), run.step("check_raw"):
                 record(home.state, "raw", run.run_id, DAY, [], {("orders", "row_count"): 1.0})
                 with open_history(home.state) as con:
                     assert con.execute("select count(*) from quality.metrics").fetchone() != (0,)
-        assert {attempt.status for attempt in RunLog(home).last(4)} == {"built"}
+        assert {attempt.status for attempt in RunLog(home).last(6)} == {"built"}
     finally:
         looker.kill()
         looker.communicate()

@@ -28,6 +28,7 @@ from filelock import FileLock
 from ritorno import contract, dbt_speed, steps
 from ritorno.dbt import DbtProject
 from ritorno.home import PROJECT_ROOT, Home
+from ritorno.identity.tables import registered
 from ritorno.landing import ledger
 from ritorno.step_context import StepContext
 from tests.support.nothing import Nothing
@@ -218,9 +219,8 @@ class Project:
             given = [{"_ritorno_line": line, **defaults, **row} for line, row in enumerate(rows, start=2)]
             # not `executemany`, which takes a millisecond a row
             texts = {column: pa.array([_text(row.get(column)) for row in given], pa.string()) for column in columns}
-            con.register("_given", pa.table(texts))
-            con.execute(f"insert into {tables[name].relation} from _given")
-            con.unregister("_given")
+            with registered(con, "given", pa.table(texts)):
+                con.execute(f"insert into {tables[name].relation} from given")
 
     def connect(self, raw: RawRows) -> duckdb.DuckDBPyConnection:
         """A new in-memory warehouse with these raw rows (table name → rows as dicts)."""

@@ -115,7 +115,7 @@ def postgres(request: pytest.FixtureRequest, columns: dict[str, str] | None = No
     @contextlib.contextmanager
     def through(**fault: bytes) -> Iterator[Destination]:
         proxy = Proxy((host, port))
-        sender = made("postgres", {**settings, "timeout_seconds": 30}, dsn(proxy.port))
+        sender = made("postgres", settings, dsn(proxy.port))
         # Connected first: connecting ends in a COMMIT of its own.
         list(sender.read_back("nobody") or ())
         for name, value in fault.items():
@@ -287,7 +287,7 @@ def s3(request: pytest.FixtureRequest, versioned: bool = False) -> Case:
         proxy = Proxy((host, port))
         for name, value in fault.items():
             setattr(proxy, name, value)
-        sender = make(proxy.port, timeout_seconds=30)
+        sender = make(proxy.port)
         try:
             yield sender
         finally:
@@ -336,7 +336,7 @@ def sftp(request: pytest.FixtureRequest) -> Case:
 
     @contextlib.contextmanager
     def faulty(fault: str) -> Iterator[Destination]:
-        sender = make(timeout_seconds=30)
+        sender = make()
         server.fault = fault
         try:
             yield sender
@@ -386,7 +386,7 @@ def mailman(request: pytest.FixtureRequest) -> Case:
         proxy = Proxy(("127.0.0.1", address.port or 0))
         for one, value in fault.items():
             setattr(proxy, one, value)
-        sender = make(proxy.port, timeout_seconds=30)
+        sender = make(proxy.port)
         try:
             yield sender
         finally:
@@ -580,7 +580,7 @@ def platform(name: str) -> Callable[[pytest.FixtureRequest], Case]:
         server.application = state  # type: ignore[assignment]
 
         def make(url: str = server.url, **more: object) -> Destination:
-            return made(name, {"base_url": url, "timeout_seconds": 30, **settings, **more}, {"TOKEN": "sesame"})
+            return made(name, {"base_url": url, **settings, **more}, {"TOKEN": "sesame"})
 
         refuses = name in ("braze", "customerio", "hubspot")
         found = http_case(name, server, make, state.seen, state.dislikes if refuses else None, one_list=True)

@@ -31,9 +31,9 @@ def batch(kind: Kind = Kind.ADD, *members: Member, key: str = "key-1") -> Batch:
 # ---------------------------------------------------------------- HTTP
 
 
-def webhook_at(url: str, timeout_seconds: float = 30.0) -> Any:
+def webhook_at(url: str, **more: float) -> Any:
     environment = {"HOOK": "whsec_" + base64.b64encode(b"0123456789abcdef").decode()}
-    return made("webhook", {"url": url, "secret_env": "HOOK", "timeout_seconds": timeout_seconds}, environment)
+    return made("webhook", {"url": url, "secret_env": "HOOK", **more}, environment)
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_every_status_has_one_meaning(webhook: Any, http: HttpServer, reply: Rep
 def test_a_lost_or_late_answer_is_unanswered(webhook: Any, http: HttpServer, fault: str) -> None:
     http.faults.put(fault)
     # Nobody else is in a hurry: on a busy machine an answer in time takes half a second, too.
-    sender = webhook_at(http.url, 0.3) if fault == "delay" else webhook_at(http.url)
+    sender = webhook_at(http.url, **({"timeout_seconds": 0.3} if fault == "delay" else {}))
     with contextlib.closing(sender), pytest.raises(Unanswered):
         sender.send(batch())
     assert webhook.send(batch()) == Answer()
