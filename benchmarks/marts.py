@@ -297,7 +297,8 @@ def beside_plain(timings: Mapping[str, float], plain: Mapping[str, float], floor
     table = Table(title="marts beside the plain query of the same files")
     for column in ("marts", "seconds", "plain", "× plain", "plain × floor"):
         table.add_column(column, justify="left" if column == "marts" else "right")
-    for name, query in ((name, PLAIN[name]) for name in plain):
+    for name in plain:
+        query = PLAIN[name]
         mine = [node for node in timings if node in query.marts or node.startswith(query.rooms or ("~",))]
         ours = sum(timings[node] for node in mine)
         table.add_row(
